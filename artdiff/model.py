@@ -1,0 +1,103 @@
+"""What a model is to artdiff: a denoiser, its noise schedule, a codec, a conditioner and a card."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from artdiff.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from artdiff.denoise import Conditioning, Denoiser
+    from artdiff.noise import Schedule
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What is known of a model without reading its weights.
+
+    `defaults` are preset values that suit the model; a preset overrides them. `measured` holds
+    figures for time estimates; `facts` is whatever else the card tells people.
+    """
+
+    name: str
+    backend: str
+    folder: Traversable | Path
+    title: str = ""
+    description: str = ""
+    licence: str = ""
+    weights: tuple[str, ...] = ()
+    multiple: int = 16
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Traversable | Path) -> ModelCard:
+        """Read ``card.toml`` in a model's folder.
+
+        :raises ModelError: the card is missing or is not a card.
+        """
+        file = folder.joinpath("card.toml")
+        try:
+            values = tomllib.loads(file.read_text("utf-8"))
+            return cls(**values | {"folder": folder, "weights": tuple(values.pop("weights", ()))})
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
+            raise ModelError(f"{file}: not a model card: {error}") from error
+
+    def digest(self) -> str:
+        """Sixteen hex digits that name the weights: a hash over all weight files.
+
+        :raises ModelError: a weight file is missing.
+        """
+        sha = hashlib.sha256()
+        for name in self.weights:
+            file = self.folder.joinpath(name)
+            if not file.is_file():
+                raise ModelError(f"{file}: the weights of model {self.name!r} are missing")
+            sha.update(file.read_bytes())
+        return sha.hexdigest()[:16]
+
+
+class Codec(Protocol):
+    """Between images in [-1, 1] and latents; the identity for pixel models."""
+
+    channels: int
+    factor: int
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) to latents (B, C, H / f, W / f)."""
+        ...
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents to images."""
+        ...
+
+
+class Conditioner(Protocol):
+    """Turns texts into tensors that the denoiser understands and that may be mixed linearly."""
+
+    def __call__(self, texts: Sequence[str]) -> Conditioning:
+        """Tensors by name, leading dimension len(texts)."""
+        ...
+
+    def unknown(self, text: str) -> list[str]:
+        """Words of a text that mean nothing to the model."""
+        ...
+
+
+@dataclass(frozen=True)
+class Model:
+    """What every backend returns; `schedule` is the one the denoiser was trained with."""
+
+    denoiser: Denoiser
+    schedule: Schedule
+    codec: Codec
+    conditioner: Conditioner
+    card: ModelCard

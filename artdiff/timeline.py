@@ -1,0 +1,162 @@
+"""From a preset to frames: the score of a film, frame sources and frame jobs. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel
+
+from artdiff.curve import Curve, Position, ease, locate
+from artdiff.preset import Preset, Prompt
+
+Mix = tuple[tuple[str, float], ...]
+"""Texts and their shares, which sum to 1."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a frame's picture starts: the noise of one seed, or between those of two.
+
+    The noise is the spherical interpolation from `seed` to `towards` at `t` in [0, 1].
+    """
+
+    seed: int
+    towards: int
+    t: float = 0.0
+
+    @classmethod
+    def at(cls, seed: int) -> Start:
+        return cls(seed, seed)
+
+
+@dataclass(frozen=True)
+class Term:
+    """The values of one guidance term at one frame."""
+
+    label: str
+    weight: float
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FrameJob:
+    """All that makes one frame, beside the model: frozen, picklable, without tensors."""
+
+    index: int
+    seed: int
+    prompts: Mix
+    negative: str
+    start: Start
+    scale: float = 1.0
+    rescale: float = 0.0
+    terms: tuple[Term, ...] = ()
+
+    def record(self) -> dict[str, Any]:
+        """The job as JSON-able values, for a frame's sidecar."""
+        return {
+            "index": self.index,
+            "seed": self.seed,
+            "prompts": [[text, round(weight, 6)] for text, weight in self.prompts],
+            "negative": self.negative,
+            "start": [self.start.seed, self.start.towards, round(self.start.t, 6)],
+            "guidance": {"scale": self.scale, "rescale": self.rescale},
+            "terms": {t.label: {"weight": t.weight, **t.options} for t in self.terms},
+        }
+
+
+class FrameSource(Protocol):
+    """Says what each frame of a film is made from; pure, so any machine may make any frame."""
+
+    Options: ClassVar[type[BaseModel]]
+
+    def __init__(self, options: Any, score: Score) -> None: ...
+
+    def __len__(self) -> int:
+        """The number of frames."""
+        ...
+
+    def __getitem__(self, index: int) -> FrameJob:
+        """The job of frame `index`; the same index gives the same job."""
+        ...
+
+
+@dataclass(frozen=True)
+class TermTrack:
+    """One guidance term over the film: numbers may be curves."""
+
+    label: str
+    weight: Curve
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a preset says about every moment of its film; frame sources read it."""
+
+    preset: Preset
+    terms: tuple[TermTrack, ...] = ()
+
+    @property
+    def count(self) -> int:
+        return self.preset.frames.count
+
+    @property
+    def seed(self) -> int:
+        return self.preset.seed
+
+    def value(self, curve: Curve, frame: float) -> float:
+        """A curve's value at a frame."""
+        return curve.at(frame, self.count, self.preset.frames.fps)
+
+    def prompts(self, frame: float) -> Mix:
+        """The mix of texts at a frame: keyframes cross-fade with the preset's easing."""
+        fps = self.preset.frames.fps
+        keys = sorted(
+            ((Position.parse(k).frame(self.count, fps), mix)
+             for k, mix in self.preset.keyed_prompts.items()),
+            key=lambda key: key[0],
+        )
+        a, b, t = locate([frame for frame, _ in keys], frame)
+        return blend(keys[a][1], keys[b][1], ease(self.preset.easing, t))
+
+    def job(self, index: int, prompts: Mix, start: Start, seed: int | None = None) -> FrameJob:
+        """The job of a frame, with all that does not depend on the frame source filled in.
+
+        :param seed: names the frame's other draws (ancestral noise, guidance); None takes the
+            preset's, so that frames of a film share them.
+        """
+        guidance = self.preset.guidance
+        return FrameJob(
+            index=index,
+            seed=self.seed if seed is None else seed,
+            prompts=prompts,
+            negative=self.preset.negative,
+            start=start,
+            scale=self.value(guidance.scale, index),
+            rescale=self.value(guidance.rescale, index),
+            terms=tuple(
+                Term(
+                    track.label,
+                    self.value(track.weight, index),
+                    {
+                        key: self.value(value, index) if isinstance(value, Curve) else value
+                        for key, value in track.options.items()
+                    },
+                )
+                for track in self.terms
+            ),
+        )
+
+
+def blend(a: tuple[Prompt, ...], b: tuple[Prompt, ...], t: float) -> Mix:
+    """Cross-fade two prompt mixes, t in [0, 1]; equal texts are added, shares sum to 1."""
+    shares: dict[str, float] = {}
+    for mix, share in ((a, 1 - t), (b, t)):
+        total = sum(prompt.weight for prompt in mix)
+        for prompt in mix:
+            weight = share * prompt.weight / total
+            if weight > 0:
+                shares[prompt.text] = shares.get(prompt.text, 0.0) + weight
+    return tuple(shares.items())

@@ -1,0 +1,102 @@
+"""Training a codec: crops in, reconstruction out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from artdiff.nn.codec import Codec, calibrate
+from artdiff.train.checkpoint import read_tensors
+from artdiff.train.data import Dataset, prepare, to_images, to_pictures
+from artdiff.train.draws import batch_indices, numpy_draws, torch_draws
+from artdiff.train.losses import codec_loss, psnr
+from artdiff.train.recipe import Recipe
+
+
+class AutoencoderTask:
+    """The codec, its training steps, its validation and its sample sheets."""
+
+    def __init__(self, recipe: Recipe, dataset: Dataset, folder: Path, cache: Path) -> None:
+        data = recipe.data
+        self.recipe, self.part = recipe, recipe.autoencoder
+        self.pictures = prepare(dataset, data.held_out + data.count, cache, data.workers)
+        self.model: nn.Module = Codec(self.part.model)
+        self.held_out = to_images(
+            self._cut(self.pictures[: min(self.part.validation, data.held_out)])
+        )
+
+    def _cut(self, pictures: np.ndarray) -> np.ndarray:
+        factor = self.part.model.factor
+        height, width = (size // factor * factor for size in pictures.shape[1:3])
+        return pictures[:, :height, :width]
+
+    def images(self, step: int) -> Tensor:
+        """The crops (B, 3, h, w) of training step `step`; some steps see them at half size."""
+        recipe, part = self.recipe, self.part
+        draws = numpy_draws(recipe.seed, "crop", step)
+        indices = batch_indices(recipe.seed, step, recipe.batch, recipe.data.count)
+        rows = np.sort(indices + recipe.data.held_out)
+        shortest = min(self.pictures.shape[1:3])
+        halved = draws.random() < part.halved
+        side = part.model.factor * (2 if halved else 1)
+        size = min(part.crop * (2 if halved else 1), shortest) // side * side
+        if size == 0:
+            halved, size = False, shortest // part.model.factor * part.model.factor
+        tops = draws.integers(0, self.pictures.shape[1] - size + 1, len(rows))
+        lefts = draws.integers(0, self.pictures.shape[2] - size + 1, len(rows))
+        crops = [
+            self.pictures[row, top : top + size, left : left + size]
+            for row, top, left in zip(rows, tops, lefts, strict=True)
+        ]
+        images = to_images(np.stack(crops))
+        images[::2] = images[::2].flip(3)
+        return F.avg_pool2d(images, 2) if halved else images
+
+    def loss(self, step: int) -> Tensor:
+        """The training loss of step `step`, a scalar with gradient."""
+        images = self.images(step)
+        latents = self.model.encode(images)  # type: ignore[operator]
+        draws = torch_draws(self.recipe.seed, "latent noise", step)
+        sigma = self.part.noise * torch.rand(len(images), 1, 1, 1, generator=draws)
+        noise = sigma * torch.randn(latents.shape, generator=draws)
+        return codec_loss(self.model.decode(latents + noise), images)  # type: ignore[operator]
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Loss and PSNR of `model` on held-out pictures at full size, without noise."""
+        losses, decibels = [], []
+        for images in self.held_out.split(8):
+            output = model(images)
+            losses.append(codec_loss(output, images).item() * len(images))
+            decibels.append(psnr(output, images))
+        count = len(self.held_out)
+        return {"loss": sum(losses) / count, "psnr": torch.cat(decibels).mean().item()}
+
+    def sheet(self, model: nn.Module, path: Path) -> None:
+        """Draw eight pairs, the original above its reconstruction, to `path`."""
+        images = self.held_out[:8]
+        rows = [torch.cat(list(part), dim=2) for part in (images, model(images))]
+        Image.fromarray(to_pictures(torch.cat(rows, dim=1)[None])[0]).save(path)
+
+    def finish(self, model: nn.Module) -> dict:
+        """Settle the running statistics on training pictures; the facts that go with the file."""
+        assert isinstance(model, Codec)
+        start = self.recipe.data.held_out
+        some = self._cut(self.pictures[start : start + min(512, self.recipe.data.count)])
+        calibrate(model, [to_images(some[at : at + 16]) for at in range(0, len(some), 16)])
+        return {"kind": "codec", "config": asdict(model.config)}
+
+
+def load_codec(path: Path) -> Codec:
+    """Load a trained codec, in evaluation mode and float32."""
+    tensors, facts = read_tensors(path)
+    lists = facts["config"].items()
+    known = {key: tuple(value) if isinstance(value, list) else value for key, value in lists}
+    codec = Codec(type(Codec().config)(**known))
+    codec.load_state_dict(tensors)
+    return codec.eval().requires_grad_(False)

@@ -1,0 +1,67 @@
+"""Checkpoints: one atomically replaced safetensors file with all that a run needs to go on."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from artdiff.errors import MachineError
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], facts: dict) -> None:
+    """Write tensors and JSON-able `facts` (metadata key ``artdiff``) to `path`, atomically."""
+    temporary = path.with_name(path.name + ".part")
+    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    try:
+        save_file(contiguous, temporary, {"artdiff": json.dumps(facts)})
+        temporary.chmod(0o644)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+    except (OSError, SafetensorError) as error:
+        raise MachineError(f"cannot write {path}: {error}") from error
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
+    """Read back what `write_tensors` wrote; SafetensorError when the file is damaged."""
+    with safe_open(path, framework="pt") as file:
+        facts = json.loads((file.metadata() or {}).get("artdiff", "{}"))
+        return {name: file.get_tensor(name) for name in file.keys()}, facts
+
+
+def section(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The tensors whose names start with ``name.``, without that."""
+    start = f"{name}."
+    return {key[len(start) :]: value for key, value in tensors.items() if key.startswith(start)}
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The step checkpoints in `folder`, newest first."""
+    return sorted(folder.glob("checkpoint-*.safetensors"), reverse=True)
+
+
+def save_checkpoint(folder: Path, tensors: dict[str, Tensor], facts: dict) -> Path:
+    """Write ``checkpoint-<step>.safetensors`` and keep the newest two."""
+    path = folder / f"checkpoint-{facts['step']:08d}.safetensors"
+    write_tensors(path, tensors, facts)
+    for old in checkpoints(folder)[2:]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict] | None:
+    """The newest checkpoint in `folder` that can be read, or None."""
+    for path in checkpoints(folder):
+        try:
+            return read_tensors(path)
+        except (SafetensorError, OSError):
+            continue
+    return None

@@ -1,0 +1,195 @@
+"""Training pictures: what a dataset is, and its memory-mapped, resumable caches on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+import numpy as np
+import torch
+from pydantic import BaseModel
+from torch import Tensor
+from tqdm import tqdm
+
+from artdiff.nn.codec import Codec
+
+CHUNK = 256
+
+
+class Dataset(Protocol):
+    """Captioned pictures; every method is a pure function of (options, index, draw)."""
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    """Raise it when options and index draw another picture: it is in the key of the caches."""
+    Options: ClassVar[type[BaseModel]]
+    options: BaseModel
+
+    def __init__(self, options: BaseModel) -> None: ...
+
+    def picture(self, index: int) -> np.ndarray:
+        """The picture as uint8 (H, W, 3)."""
+        ...
+
+    def attributes(self, index: int) -> dict:
+        """What the picture shows, as JSON-able values."""
+        ...
+
+    def caption(self, index: int, draw: int) -> str:
+        """A wording of the attributes; another one for each `draw`."""
+        ...
+
+    def vocabulary(self) -> list[str]:
+        """Every word that a caption can contain."""
+        ...
+
+
+def progress(steps: Iterable | None = None, **options: object) -> tqdm:
+    """A tqdm bar on stderr that writes a line every 30 seconds where stderr is no terminal."""
+    wait = 0.5 if sys.stderr.isatty() else 30.0
+    return tqdm(steps, mininterval=wait, maxinterval=2 * wait, **options)  # type: ignore[arg-type]
+
+
+def dataset_key(dataset: Dataset) -> str:
+    """Name the dataset and its settings for a folder: ``name-`` and 12 hexadecimal digits."""
+    kind = type(dataset)
+    name = getattr(kind, "name", kind.__name__.lower())
+    parts = [name, getattr(kind, "version", "1"), dataset.options.model_dump(mode="json")]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return f"{name}-{digest[:12]}"
+
+
+class Chunked:
+    """A growing ``.npy`` file of `count` rows, filled in chunks that are marked when on disk."""
+
+    def __init__(self, path: Path, count: int, row: tuple[int, ...], dtype: str) -> None:
+        self.path, self.count = path, count
+        self.marks = path.parent / f"{path.stem}.done"
+        self.marks.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or len(np.load(path, mmap_mode="r")) < count:
+            self._resize(row, np.dtype(dtype))
+
+    def _resize(self, row: tuple[int, ...], dtype: np.dtype) -> None:
+        header = {"descr": dtype.str, "fortran_order": False, "shape": (self.count, *row)}
+        with open(self.path, "r+b" if self.path.exists() else "w+b") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            size = file.tell() + self.count * int(np.prod(row)) * dtype.itemsize
+            os.truncate(self.path, size)
+            file.flush()
+
+    def missing(self) -> Iterator[tuple[int, int]]:
+        """The chunks (start, stop) that are not yet complete."""
+        for start in range(0, self.count, CHUNK):
+            stop = min(start + CHUNK, self.count)
+            mark = self.marks / str(start)
+            if not mark.exists() or int(mark.read_text() or 0) < stop:
+                yield start, stop
+
+    def write(self, start: int, rows: np.ndarray) -> None:
+        """Put `rows` at `start`, flush them to the disk and mark the chunk."""
+        array = np.load(self.path, mmap_mode="r+")
+        array[start : start + len(rows)] = rows
+        array.flush()
+        mark = self.marks / str(start)
+        temporary = mark.with_suffix(".part")
+        temporary.write_text(str(start + len(rows)))
+        os.replace(temporary, mark)
+
+    def read(self) -> np.ndarray:
+        """The first `count` rows, memory-mapped and read-only."""
+        return np.load(self.path, mmap_mode="r")[: self.count]
+
+
+_worker_dataset: Dataset | None = None
+
+
+def _start_worker(kind: type[Dataset], options: dict) -> None:
+    global _worker_dataset
+    _worker_dataset = kind(kind.Options(**options))
+
+
+def _render(
+    path: Path, count: int, row: tuple[int, ...], start: int, stop: int, dataset: Dataset | None
+) -> int:
+    dataset = dataset or _worker_dataset
+    assert dataset is not None
+    rows = np.stack([dataset.picture(index) for index in range(start, stop)])
+    Chunked(path, count, row, "|u1").write(start, rows)
+    return stop - start
+
+
+def prepare(dataset: Dataset, count: int, folder: Path, workers: int = 2) -> np.ndarray:
+    """Render pictures 0 .. `count` - 1 once; return them memory-mapped, uint8 (count, H, W, 3).
+
+    They lie in ``folder / dataset_key(dataset) / pictures.npy``. Complete chunks of 256 are kept
+    when the process is killed, and when `count` grows. `workers` = 0 renders in this process;
+    otherwise worker processes build the dataset from its class and options.
+    """
+    place = Path(folder) / dataset_key(dataset)
+    place.mkdir(parents=True, exist_ok=True)
+    row = dataset.picture(0).shape
+    store = Chunked(place / "pictures.npy", count, row, "|u1")
+    missing = list(store.missing())
+    if not missing:
+        return store.read()
+    total = sum(stop - start for start, stop in missing)
+    with progress(total=total, initial=0, desc="pictures", unit="pic") as bar:
+        if workers == 0:
+            for start, stop in missing:
+                bar.update(_render(store.path, count, row, start, stop, dataset))
+        else:
+            with ProcessPoolExecutor(
+                workers,
+                multiprocessing.get_context("spawn"),
+                _start_worker,
+                (type(dataset), dataset.options.model_dump()),
+            ) as pool:
+                jobs = [
+                    pool.submit(_render, store.path, count, row, start, stop, None)
+                    for start, stop in missing
+                ]
+                for job in as_completed(jobs):
+                    bar.update(job.result())
+    return store.read()
+
+
+def to_images(pictures: np.ndarray) -> Tensor:
+    """Pictures uint8 (B, H, W, 3) -> images float32 (B, 3, H, W) in [-1, 1]."""
+    images = torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2)
+    return images.float().div_(127.5).sub_(1).contiguous()
+
+
+def to_pictures(images: Tensor) -> np.ndarray:
+    """Images (B, 3, H, W) in [-1, 1], clamped -> pictures uint8 (B, H, W, 3)."""
+    pictures = images.detach().float().clamp(-1, 1).add(1).mul(127.5).round()
+    return pictures.to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+@torch.inference_mode()
+def encode_latents(codec: Codec, pictures: np.ndarray, path: Path, batch: int = 16) -> np.ndarray:
+    """Encode uint8 pictures (N, H, W, 3) once; return float16 latents (N, C, H/f, W/f) at `path`.
+
+    Resumable by chunks of 256. The caller names `path` after the codec's weights.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    factor, height, width = codec.config.factor, *pictures.shape[1:3]
+    row = (codec.config.channels, height // factor, width // factor)
+    store = Chunked(path, len(pictures), row, "<f2")
+    codec = codec.eval()
+    missing = list(store.missing())
+    with progress(total=sum(b - a for a, b in missing), desc="latents", unit="pic") as bar:
+        for start, stop in missing:
+            parts = []
+            for at in range(start, stop, batch):
+                images = to_images(pictures[at : min(at + batch, stop)])
+                parts.append(codec.encode(images).half().numpy())
+                bar.update(len(images))
+            store.write(start, np.concatenate(parts))
+    return store.read()

@@ -1,0 +1,36 @@
+"""Every random draw of a training run, named by (seed, stream, step): no state to save."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+
+def draw_seed(seed: int, stream: str, step: int) -> int:
+    """Hash (seed, stream, step) to an integer in [0, 2**63)."""
+    digest = hashlib.sha256(f"{seed}/{stream}/{step}".encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+def torch_draws(seed: int, stream: str, step: int) -> torch.Generator:
+    """A fresh CPU generator for the draws named (seed, stream, step)."""
+    return torch.Generator().manual_seed(draw_seed(seed, stream, step))
+
+
+def numpy_draws(seed: int, stream: str, step: int) -> np.random.Generator:
+    """A fresh numpy generator for the draws named (seed, stream, step)."""
+    return np.random.default_rng(draw_seed(seed, stream, step))
+
+
+@lru_cache(maxsize=4)
+def _epoch(seed: int, epoch: int, count: int) -> np.ndarray:
+    return numpy_draws(seed, "epoch", epoch).permutation(count)
+
+
+def batch_indices(seed: int, step: int, batch: int, count: int) -> np.ndarray:
+    """The `batch` picture indices (batch,) of training step `step`: each once per epoch."""
+    places = np.arange(step * batch, (step + 1) * batch)
+    return np.array([_epoch(seed, int(p) // count, count)[int(p) % count] for p in places])

@@ -1,0 +1,1 @@
+"""First-party plugins; each is registered through the entry points that anyone's plugin uses."""

@@ -1,0 +1,168 @@
+"""Schedules fall, grids end clean, tables and continuous schedules agree."""
+
+import math
+
+import pytest
+import torch
+
+from artdiff.noise import (
+    EDM,
+    SCHEDULES,
+    DiscreteTable,
+    Flow,
+    Level,
+    VPCosine,
+    VPLinear,
+    diffuse,
+    karras_levels,
+    levels,
+    time_of,
+)
+
+BETAS = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64).tolist()
+TABLE = DiscreteTable.from_betas(BETAS)
+EVERY = [VPLinear(), VPCosine(), Flow(), EDM(), EDM(rho=math.inf), TABLE]
+
+
+def times(count):
+    return torch.linspace(0, 1, count, dtype=torch.float64)
+
+
+def test_every_schedule_is_registered_once():
+    assert {type(schedule) for schedule in EVERY} == set(SCHEDULES.values())
+
+
+@pytest.mark.parametrize("schedule", EVERY, ids=repr)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_alpha_over_sigma_strictly_falls(schedule, dtype):
+    alpha, sigma = schedule(times(1001).to(dtype))
+    assert alpha.dtype == sigma.dtype == dtype
+    assert alpha.isfinite().all() and sigma.isfinite().all()
+    assert (alpha >= 0).all() and (sigma >= 0).all()
+    assert (torch.atan2(sigma, alpha).diff() > 0).all()
+
+
+@pytest.mark.parametrize("schedule", [VPLinear(), VPCosine(), TABLE], ids=repr)
+def test_variance_is_preserved(schedule):
+    alpha, sigma = schedule(times(201))
+    torch.testing.assert_close(alpha**2 + sigma**2, torch.ones_like(alpha), rtol=1e-12, atol=0)
+
+
+def test_ends_are_exact():
+    start, end = (VPCosine()(torch.tensor(t, dtype=torch.float64)) for t in (1.0, 0.0))
+    assert (start.alpha, end.sigma) == (0, 0)
+    assert Flow()(torch.tensor(1.0)) == (0, 1)
+    assert VPLinear()(torch.tensor(0.0)) == (1, 0)
+    edm = EDM()(torch.tensor([0.0, 1.0], dtype=torch.float64))
+    torch.testing.assert_close(edm.sigma, torch.tensor([0.002, 80.0], dtype=torch.float64))
+
+
+def test_cosine_is_the_paper_formula():
+    t = times(11)
+    f = torch.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2
+    torch.testing.assert_close(VPCosine()(t).alpha ** 2, f / f[0], rtol=1e-9, atol=1e-15)
+
+
+def test_vp_linear_is_the_limit_of_the_ddpm_table():
+    t = torch.tensor([0.1, 0.3, 0.5, 0.8], dtype=torch.float64)
+    torch.testing.assert_close(VPLinear()(t).log_snr, TABLE(t).log_snr, rtol=0.01, atol=0.03)
+
+
+def test_table_holds_its_entries_and_finds_their_index():
+    index = torch.tensor([0.0, 1.0, 499.0, 998.0, 999.0], dtype=torch.float64)
+    at = TABLE(index / 999)
+    expected = torch.tensor(TABLE.alphas_cumprod, dtype=torch.float64)[index.long()]
+    torch.testing.assert_close(at.alpha**2, expected)
+    torch.testing.assert_close(TABLE.index(at), index)
+    between = torch.tensor([0.25, 700.5], dtype=torch.float64)
+    moved = TABLE(between / 999)
+    torch.testing.assert_close(TABLE.index(Level(3 * moved.alpha, 3 * moved.sigma)), between)
+
+
+def test_table_index_is_clamped_at_both_ends():
+    ends = Flow()(torch.tensor([0.0, 1.0], dtype=torch.float64))
+    assert TABLE.index(ends).tolist() == [0, 999]
+    assert TABLE.index(levels(Flow(), 1)[0]).shape == ()
+
+
+@pytest.mark.parametrize("table", [(0.5,), (0.5, 0.6), (1.0, 0.5), (0.5, 0.0), (0.5, 0.5)])
+def test_bad_tables_are_refused(table):
+    with pytest.raises(ValueError, match="falling"):
+        DiscreteTable(table)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: VPLinear(beta_min=0),
+        lambda: VPCosine(offset=1),
+        lambda: EDM(sigma_min=2, sigma_max=1),
+        lambda: EDM(rho=0),
+        lambda: levels(Flow(), 0),
+        lambda: levels(Flow(), 4, start=0),
+        lambda: levels(Flow(), 4, start=1.1),
+        lambda: levels(Flow(), 4, shift=0),
+        lambda: karras_levels(EDM(), 4, end=1),
+    ],
+)
+def test_values_out_of_range_are_refused(make):
+    with pytest.raises(ValueError, match="not "):
+        make()
+
+
+@pytest.mark.parametrize("schedule", EVERY, ids=repr)
+@pytest.mark.parametrize("steps", [1, 7])
+def test_grid_runs_from_noise_to_clean(schedule, steps):
+    grid = levels(schedule, steps)
+    assert len(grid) == steps + 1 and grid[-1] == (1, 0)
+    assert grid[0] == schedule(torch.tensor(1.0, dtype=torch.float64))
+    for part in (part for level in grid for part in level):
+        assert (part.dtype, part.ndim, part.device.type) == (torch.float64, 0, "cpu")
+    fractions = torch.stack([level.fraction for level in grid])
+    assert (fractions.diff() < 0).all()
+
+
+def test_start_takes_the_end_of_a_longer_grid():
+    whole, half = levels(VPLinear(), 20, shift=3), levels(VPLinear(), 10, shift=3, start=0.5)
+    torch.testing.assert_close(torch.tensor(whole[10:]), torch.tensor(half))
+
+
+def test_shift_is_the_sd3_formula():
+    sigmas = [float(level.sigma) for level in levels(Flow(), 4, shift=3.0)]
+    assert sigmas == pytest.approx([3 * t / (1 + 2 * t) for t in (1, 0.75, 0.5, 0.25, 0)])
+
+
+@pytest.mark.parametrize("schedule", EVERY, ids=repr)
+def test_time_of_inverts(schedule):
+    t = torch.tensor([0.05, 0.5, 0.93], dtype=torch.float64)
+    torch.testing.assert_close(time_of(schedule, schedule(t).fraction), t)
+
+
+def test_karras_grid_of_edm_is_the_paper_grid():
+    low, high = 0.002 ** (1 / 7), 80 ** (1 / 7)
+    paper = [(high + i / 17 * (low - high)) ** 7 for i in range(18)] + [0]
+    grid = karras_levels(EDM(), 18)
+    assert [float(level.sigma) for level in grid] == pytest.approx(paper, rel=1e-9)
+    log_linear = karras_levels(EDM(rho=math.inf), 18)
+    assert [float(level.sigma) for level in log_linear] == pytest.approx(paper, rel=1e-9)
+
+
+def test_karras_grid_stays_on_the_schedule():
+    grid = karras_levels(VPLinear(), 10, start=0.8)
+    first = VPLinear()(torch.tensor(0.8, dtype=torch.float64))
+    torch.testing.assert_close(torch.tensor(grid[0]), torch.tensor(first))
+    alpha, sigma = torch.tensor(grid, dtype=torch.float64).unbind(1)
+    torch.testing.assert_close(alpha**2 + sigma**2, torch.ones_like(alpha))
+    steps = (sigma / alpha)[:-1].pow(1 / 7).diff()
+    torch.testing.assert_close(steps, steps[:1].expand_as(steps))
+    assert len(karras_levels(VPLinear(), 1)) == 2
+    with pytest.raises(ValueError, match=r"try start=0\.999"):
+        karras_levels(Flow(), 10)
+
+
+def test_diffuse_and_log_snr():
+    at = Level(torch.tensor(0.6, dtype=torch.float64), torch.tensor(0.8, dtype=torch.float64))
+    x = diffuse(torch.full((2, 1), 10.0), torch.ones(2, 1), at)
+    assert x.dtype == torch.float32 and x.flatten().tolist() == pytest.approx([6.8, 6.8])
+    assert float(at.log_snr) == pytest.approx(math.log(0.36 / 0.64))
+    assert float(at.fraction) == pytest.approx(4 / 7)
