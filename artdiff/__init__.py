@@ -1,1 +1,91 @@
-"""artdiff."""
+"""artdiff: a preset becomes a picture or a film.
+
+Everything a plugin or a script needs is exported here, and loaded when it is first used::
+
+    import artdiff
+    artdiff.render("four-seasons", "seasons.mp4")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "artdiff.errors": (
+        "ArtdiffError FrameError MachineError ModelError PluginError PresetError VideoError"
+    ),
+    "artdiff.hookspecs": "hookimpl",
+    "artdiff.noise": "Level Schedule levels",
+    "artdiff.random": "Noise",
+    "artdiff.denoise": "Conditioning Denoiser GaussianDenoiser MixtureDenoiser to_x0 from_x0",
+    "artdiff.sample": "Sampler Step transfer",
+    "artdiff.guidance": "Guidance Projection cfg guide",
+    "artdiff.model": "Codec Conditioner Model ModelCard",
+    "artdiff.curve": "Curve Easing ease locate",
+    "artdiff.preset": "Preset Prompt",
+    "artdiff.timeline": "FrameJob FrameSource Mix Score Start Term",
+    "artdiff.plan": "Plan",
+    "artdiff.engine": "Engine Setup slerp",
+    "artdiff.frames": "FrameStore",
+    "artdiff.renderer": "RenderReport",
+    "artdiff.video": "encode probe",
+    "artdiff.sheet": "contact_sheet film_strip",
+    "artdiff.registry": "Registry Selection create_registry",
+    "artdiff.api": "Rendered image render",
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__all__ = [*sorted(_HOME_OF), "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'artdiff' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
+if TYPE_CHECKING:
+    from artdiff.api import Rendered, image, render
+    from artdiff.curve import Curve, Easing, ease, locate
+    from artdiff.denoise import (
+        Conditioning,
+        Denoiser,
+        GaussianDenoiser,
+        MixtureDenoiser,
+        from_x0,
+        to_x0,
+    )
+    from artdiff.engine import Engine, Setup, slerp
+    from artdiff.errors import (
+        ArtdiffError,
+        FrameError,
+        MachineError,
+        ModelError,
+        PluginError,
+        PresetError,
+        VideoError,
+    )
+    from artdiff.frames import FrameStore
+    from artdiff.guidance import Guidance, Projection, cfg, guide
+    from artdiff.hookspecs import hookimpl
+    from artdiff.model import Codec, Conditioner, Model, ModelCard
+    from artdiff.noise import Level, Schedule, levels
+    from artdiff.plan import Plan
+    from artdiff.preset import Preset, Prompt
+    from artdiff.random import Noise
+    from artdiff.registry import Registry, Selection, create_registry
+    from artdiff.renderer import RenderReport
+    from artdiff.sample import Sampler, Step, transfer
+    from artdiff.sheet import contact_sheet, film_strip
+    from artdiff.timeline import FrameJob, FrameSource, Mix, Score, Start, Term
+    from artdiff.video import encode, probe

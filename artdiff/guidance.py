@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import Literal, Protocol
 
 import torch
 from pydantic import BaseModel
@@ -27,9 +27,13 @@ Loss = Callable[[Tensor, Level, Noise], Tensor]
 
 
 class Guidance(Protocol):
-    """A gradient term, such as CLIP guidance: what a plugin writes."""
+    """A gradient term, such as CLIP guidance: what a plugin writes.
 
-    Options: ClassVar[type[BaseModel]]
+    Its options are a nested class, ``class Options(BaseModel, extra="forbid")``.
+    """
+
+    @property
+    def Options(self) -> type[BaseModel]: ...
 
     def loss(self, x0: Tensor, at: Level, noise: Noise) -> Tensor:
         """Judge x0, (B, C, H, W), at a level: (B,), finite, smaller is better, rows never mixed.
@@ -230,11 +234,9 @@ def _gradient(
         if not value.requires_grad:
             raise PluginError(f"guidance {term.name!r}: the loss does not depend on x0")
         values.append(value)
-    total = sum(
-        (_per_row(term.weight, value, "weight") * value).sum()
-        for term, value in zip(losses, values, strict=True)
-    )
-    (gradient,) = torch.autograd.grad(total, leaf)
+    pairs = zip(losses, values, strict=True)
+    weighted = [_per_row(term.weight, value, "weight") * value for term, value in pairs]
+    (gradient,) = torch.autograd.grad(torch.stack(weighted).sum(), leaf)
     if not bool(gradient.isfinite().all() & torch.stack(values).isfinite().all()):
         wrong = [t.name for t, v in zip(losses, values, strict=True) if not v.isfinite().all()]
         what = "loss" if wrong else "gradient"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from artdiff.model import Model, ModelCard
     from artdiff.plan import Plan
-    from artdiff.render import RenderReport
+    from artdiff.renderer import RenderReport
     from artdiff.sample import Step
     from artdiff.timeline import FrameJob
 

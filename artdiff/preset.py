@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -48,6 +48,9 @@ class GuidancePart(Part):
     rescale: Curve = Field(Curve.parse(0.0), description="0 to 1: keeps contrast as it was.")
     start: float = Field(1.0, ge=0, le=1, description="Noise fraction where guidance begins.")
     stop: float = Field(0.0, ge=0, le=1, description="Noise fraction below which it is off.")
+    through: Literal["denoiser", "x0"] = Field(
+        "denoiser", description="Where gradients of [terms] flow; x0 is cheaper and rougher."
+    )
 
     @field_validator("scale", "rescale")
     @classmethod
@@ -242,10 +245,16 @@ def override(draft: Draft, assignments: Iterable[str]) -> Draft:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text
-        for part in reversed(path[1:]):
-            value = {part: value}
-        draft = overlay(draft, {path[0]: value}, f"-s {key.strip()}")
+        draft = assign(draft, key.strip(), value, f"-s {key.strip()}")
     return draft
+
+
+def assign(draft: Draft, key: str, value: Any, label: str) -> Draft:
+    """Set the value of one dotted key."""
+    first, *rest = key.split(".")
+    for part in reversed(rest):
+        value = {part: value}
+    return overlay(draft, {first: value}, label)
 
 
 def underlay(draft: Draft, defaults: Mapping[str, Any], label: str) -> Draft:
@@ -285,7 +294,7 @@ def explain(
     got = "" if "got " in message or isinstance(error["input"], dict) else (
         f" (got {error['input']!r})"
     )
-    if error["type"] == "literal_error":
+    if error["type"] == "literal_error" and place[-1] == "easing":
         message += nearest(str(error["input"]), EASINGS)
     return PresetError(f"{where}: {message}{got}")
 

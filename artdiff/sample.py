@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 from pydantic import BaseModel, Field
 from torch import Tensor
@@ -52,18 +52,19 @@ class NoOptions(BaseModel, extra="forbid"):
 class Sampler(Protocol[S]):
     """One way to walk the levels; a frozen dataclass of its options.
 
+    A preset's options are validated by a nested class, ``class Options(BaseModel,
+    extra="forbid")``; construct with ``cls(**options.model_dump())``.
+
     Attributes:
         name: the name in `SAMPLERS` and in presets.
         order: the error at the end falls like steps**-order (deterministic samplers; for the
             stochastic ones it is the error of the distribution).
         nfe: model calls per step, at most.
-        Options: the options of a preset; construct with ``cls(**options.model_dump())``.
     """
 
     name: ClassVar[str]
     order: ClassVar[int]
     nfe: ClassVar[int]
-    Options: ClassVar[type[BaseModel]]
 
     def init(self) -> S:
         """Give the state before the first step."""
@@ -352,7 +353,7 @@ class DPMpp2MSDE:
         return x if std == 0 else x + std * noise.normal(x, STREAM), x0, Past(x0, h)
 
 
-SAMPLERS: Mapping[str, type[Sampler]] = {
+SAMPLERS: Mapping[str, type[Sampler[Any]]] = {
     cls.name: cls for cls in (DDPM, DDIM, Euler, Heun, DPMpp2M, DPMpp2MSDE)
 }
 """The samplers by the name that presets use."""

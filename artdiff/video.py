@@ -390,7 +390,7 @@ def probe(path: str | os.PathLike[str]) -> Probe:
     file = Path(path).absolute()
     if not file.is_file():
         raise VideoError(f"{file} does not exist")
-    # older ffmpegs cannot read animated WebP
+    # ffmpeg learned to read animated WebP only lately
     return _probe_webp(file) if file.suffix.lower() == ".webp" else _probe_ffmpeg(file)
 
 
@@ -418,21 +418,55 @@ def _probe_ffmpeg(file: Path) -> Probe:
 
 
 def _probe_webp(file: Path) -> Probe:
-    milliseconds = 0.0
+    # pillow's animation reader would hold the whole file twice; one frame at a time is enough
+    frames, milliseconds, mode = 0, 0, ""
+    canvas = (0, 0)
     try:
-        with Image.open(file) as image:
-            frames = getattr(image, "n_frames", 1)
-            for index in range(frames):
-                image.seek(index)
-                image.load()
-                milliseconds += image.info.get("duration", 0)
-            width, height = image.size
-    except (OSError, SyntaxError, ValueError) as error:
+        for name, payload in _webp_chunks(file):
+            if name == b"VP8X":
+                canvas = (_int24(payload, 4) + 1, _int24(payload, 7) + 1)
+            elif name == b"ANMF":
+                frames += 1
+                milliseconds += _int24(payload, 12)
+                with Image.open(io.BytesIO(_as_still(payload))) as image:
+                    image.load()
+                    mode = image.mode.lower()
+    except (OSError, SyntaxError, ValueError, struct.error) as error:
         raise VideoError(f"{file.name} is no whole film: {error}") from error
-    if milliseconds <= 0:
-        raise VideoError(f"{file.name} lasts no time; it is a still picture")
+    if not frames or milliseconds <= 0:
+        raise VideoError(f"{file.name} is no film but a still picture")
     duration = milliseconds / 1000
-    return Probe(width, height, frames / duration, frames, "webp", image.mode.lower(), duration)
+    return Probe(*canvas, frames / duration, frames, "webp", mode, duration)
+
+
+def _webp_chunks(file: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Name and content of each chunk of a WebP file. Raises ValueError where it is cut off."""
+    with open(file, "rb") as stream:
+        head = stream.read(12)
+        if head[:4] != b"RIFF" or head[8:] != b"WEBP":
+            raise ValueError("it does not begin like WebP")
+        end = 8 + struct.unpack_from("<I", head, 4)[0]
+        if end > file.stat().st_size:
+            raise ValueError("it is cut off")
+        while stream.tell() < end:
+            name, length = struct.unpack("<4sI", stream.read(8))
+            payload = stream.read(length)
+            if len(payload) != length:
+                raise ValueError("it is cut off")
+            stream.read(length % 2)
+            yield name, payload
+
+
+def _as_still(payload: bytes) -> bytes:
+    """The content of an ANMF chunk as a WebP file of its own."""
+    inner = payload[16:]
+    if inner[:4] == b"ALPH":
+        inner = _chunk(b"VP8X", b"\x10\0\0\0" + payload[6:12]) + inner
+    return _chunk(b"RIFF", b"WEBP" + inner)
+
+
+def _int24(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 3], "little")
 
 
 def _check(

@@ -102,6 +102,18 @@ def test_mixture_of_one_is_the_gaussian():
     torch.testing.assert_close(mixture(x, at, {}), gaussian(x, at, {}))
 
 
+def test_mixture_weighs_components_by_their_likelihood():
+    """Three dimensions: a wide component loses density with every one of them."""
+    means, stds, weights = normal(2, 3), torch.tensor([0.2, 1.5]), torch.tensor([1.0, 4.0])
+    x, at = normal(5, 3, seed=1), level(0.6, 0.8)
+    total = 0.36 * stds.double() ** 2 + 0.64
+    spread = torch.distributions.Normal(0.6 * means, total.sqrt()[:, None])
+    density = weights * spread.log_prob(x[:, None]).sum(-1).exp()
+    each = means + (0.6 * stds**2 / total)[:, None] * (x[:, None] - 0.6 * means)
+    expected = (density[..., None] * each).sum(1) / density.sum(1, keepdim=True)
+    torch.testing.assert_close(MixtureDenoiser(means, stds, weights)(x, at, {}), expected)
+
+
 def test_mixture_takes_a_level_for_each_row():
     mixture = MixtureDenoiser(normal(3, 2, 4), torch.tensor([0.1, 0.2, 0.5]), torch.ones(3))
     x, at = normal(2, 2, 4, seed=1), VPLinear()(torch.tensor([0.2, 0.9]).reshape(2, 1, 1))

@@ -138,8 +138,9 @@ def test_rows_are_independent(through):
 @pytest.mark.parametrize("through", ["denoiser", "x0"])
 def test_every_gradient_mode_of_the_caller(mode, through):
     def run():
-        inner = cfg(pushed, conditioning(-1.0), torch.tensor([1.0, 2.0, 3.0, 4.0]))
-        terms = [Term(quadratic, torch.ones(4))]
+        rows = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)
+        inner = cfg(pushed, conditioning(-1.0), rows)
+        terms = [Term(quadratic, rows)]
         guided = guide(inner, terms, noise=NOISE, through=through)
         at = Level(AT.alpha.clone(), AT.sigma.clone())
         return guided(normal(4, 3), at, conditioning(1.0))

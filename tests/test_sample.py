@@ -199,6 +199,19 @@ def test_sampling_is_lazy_and_has_no_hidden_state():
     assert torch.equal(step.x, whole)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_no_step_waits_for_the_device(name):
+    x, grid = UNIT.float().cuda(), levels(Flow(), 5)
+    mode = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for step in sample(SAMPLERS[name](), lambda x, at: x / 2, x, grid, Noise([0, 1])):
+            assert step.x.is_cuda
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)
+
+
 def test_transfer_to_the_same_level_changes_nothing():
     at = levels(VPLinear(), 4)[2]
     torch.testing.assert_close(transfer(UNIT, UNIT.flip(0), at, at), UNIT)

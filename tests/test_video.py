@@ -243,7 +243,7 @@ def test_a_failed_film_leaves_the_old_one(tmp_path, suffix):
 
 def test_ffmpeg_refusals_are_told(tmp_path, monkeypatch):
     monkeypatch.setattr("artdiff.video._arguments", lambda *_: ("nocodec", []))
-    with pytest.raises(VideoError, match="ffmpeg could not write the .mp4 film: .*nocodec"):
+    with pytest.raises(VideoError, match=r"ffmpeg could not write the \.mp4 film: .*nocodec"):
         encode(film(200, 128, 128), 24, tmp_path / "film.mp4")
     assert leftovers(tmp_path) == []
 
@@ -271,7 +271,7 @@ def test_a_film_of_another_speed_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(
         video, "_arguments", lambda suffix, rate, *more: real(suffix, Fraction(12), *more)
     )
-    with pytest.raises(VideoError, match="fps 12.000, not 24.000"):
+    with pytest.raises(VideoError, match=r"fps 12\.000, not 24\.000"):
         encode(film(24), 24, tmp_path / "film.mp4")
 
 
@@ -366,6 +366,23 @@ def test_a_killed_encode_is_swept_by_the_next(tmp_path):
         encode(film(3), 10, path)
     assert leftovers(tmp_path) == ["film.mp4"]
     assert probe(path).frames == 3
+
+
+def test_probe_reads_webp_of_other_programs(tmp_path):
+    """With transparency, and frames smaller than the canvas."""
+    pictures = [Image.fromarray(frame(index)).convert("RGBA") for index in range(5)]
+    for index, picture in enumerate(pictures):
+        picture.putalpha(Image.new("L", (32, 32), 40 * index + 10))
+    for lossless in (False, True):
+        path = tmp_path / "other.webp"
+        pictures[0].save(
+            path, save_all=True, append_images=pictures[1:], duration=40, lossless=lossless
+        )
+        found = probe(path)
+        assert (found.frames, found.width, found.height, found.duration) == (5, 32, 32, 0.2)
+    pictures[0].save(tmp_path / "still.webp")
+    with pytest.raises(VideoError, match="still picture"):
+        probe(tmp_path / "still.webp")
 
 
 def test_importing_does_not_import_moviepy_or_torch():

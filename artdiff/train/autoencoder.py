@@ -11,7 +11,8 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from artdiff.nn.codec import Codec, calibrate
+from artdiff.errors import ModelError
+from artdiff.nn.codec import Codec, CodecConfig, calibrate
 from artdiff.train.checkpoint import read_tensors
 from artdiff.train.data import Dataset, prepare, to_images, to_pictures
 from artdiff.train.draws import batch_indices, numpy_draws, torch_draws
@@ -95,8 +96,9 @@ class AutoencoderTask:
 def load_codec(path: Path) -> Codec:
     """Load a trained codec, in evaluation mode and float32."""
     tensors, facts = read_tensors(path)
-    lists = facts["config"].items()
-    known = {key: tuple(value) if isinstance(value, list) else value for key, value in lists}
-    codec = Codec(type(Codec().config)(**known))
+    if facts.get("kind") != "codec":
+        raise ModelError(f"{path} is not a codec that `artdiff train` made")
+    config = {k: tuple(v) if isinstance(v, list) else v for k, v in facts["config"].items()}
+    codec = Codec(CodecConfig(**config))
     codec.load_state_dict(tensors)
     return codec.eval().requires_grad_(False)

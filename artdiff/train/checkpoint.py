@@ -49,11 +49,11 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def save_checkpoint(folder: Path, tensors: dict[str, Tensor], facts: dict) -> Path:
-    """Write ``checkpoint-<step>.safetensors`` and keep the newest two."""
+    """Write ``checkpoint-<step>.safetensors`` and keep it and the one before."""
     path = folder / f"checkpoint-{facts['step']:08d}.safetensors"
     write_tensors(path, tensors, facts)
-    for old in checkpoints(folder)[2:]:
-        old.unlink(missing_ok=True)
+    for old in [other for other in checkpoints(folder) if other < path][1:]:
+        old.unlink()
     return path
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from artdiff.errors import MachineError, PresetError
 from artdiff.train.checkpoint import (
+    checkpoints,
     load_checkpoint,
     read_tensors,
     save_checkpoint,
@@ -141,6 +142,10 @@ class Run:
             self.step, self.minutes = found[1]["step"], found[1]["minutes"]
             if not self.in_cooldown and before.exists():
                 found = read_tensors(before)
+                newest = save_checkpoint(self.folder, *found)
+                for old in checkpoints(self.folder):
+                    if old > newest:
+                        old.unlink()
         if found is None:
             truncate_metrics(self.metrics, -1)
             return

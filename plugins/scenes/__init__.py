@@ -1,3 +1,12 @@
-"""Scenes: a procedural dataset of captioned illustrations (hookimpls only)."""
+"""Scenes: the procedural dataset that the starter model learns from (hookimpls only)."""
 
 from __future__ import annotations
+
+from artdiff import hookimpl
+
+
+@hookimpl
+def register_datasets() -> dict[str, type]:
+    from artdiff_plugins.scenes.dataset import Scenes
+
+    return {"scenes": Scenes}

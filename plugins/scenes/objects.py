@@ -24,12 +24,13 @@ def _drawings() -> dict[str, str]:
 def _pixels(name: str) -> np.ndarray:
     """The icon as (256, 256, 4) uint8, straight alpha."""
     svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'viewBox="0 0 32 32" width="{RESOLUTION}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" width="{RESOLUTION}" '
         f'height="{RESOLUTION}">{_drawings()[name]}</svg>'
     )
+    # The stream must copy: skia reads it after Python has let go of the bytes.
+    stream = skia.MemoryStream(svg.encode(), copyData=True)
     surface = skia.Surface(RESOLUTION, RESOLUTION)
-    skia.SVGDOM.MakeFromStream(skia.MemoryStream(svg.encode())).render(surface.getCanvas())
+    skia.SVGDOM.MakeFromStream(stream).render(surface.getCanvas())
     image = surface.makeImageSnapshot()
     return image.toarray(colorType=skia.kRGBA_8888_ColorType)
 

@@ -1,0 +1,279 @@
+"""The same things in Python that the command line does."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from artdiff import frames as frame_files
+from artdiff.errors import FrameError, PresetError
+from artdiff.frames import FrameStore
+from artdiff.plan import Plan, draft_preset, resolve
+from artdiff.preset import Draft, assign, overlay, override
+from artdiff.registry import Registry, Selection, create_registry
+from artdiff.renderer import LocalRenderer, load_engine, select
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from artdiff.timeline import FrameJob
+
+FILMS = (".mp4", ".gif", ".webm", ".webp")
+STRIDE = 4
+"""A preview shows every fourth frame."""
+
+OnFrame = Callable[[str, int, int], None]
+"""Called with ("render" or "encode", how many are done, of how many)."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What a render left: the frame folder, the film or sheet if one was asked for, and notes."""
+
+    folder: Path
+    output: Path | None
+    frames: int
+    made: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Work:
+    """A render that is ready to begin."""
+
+    plan: Plan
+    frames: range
+    fps: float
+
+
+def prepare(
+    preset: str | Draft,
+    registry: Registry,
+    settings: Iterable[str] | Mapping[str, Any] = (),
+    frames: str | None = None,
+    preview: bool = False,
+) -> Work:
+    """Resolve a preset with overrides; every mistake of the user's is found here.
+
+    :raises ArtdiffError: the preset, a setting, a name or the selection is wrong.
+    """
+    draft = draft_preset(registry, preset) if isinstance(preset, str) else preset
+    if isinstance(settings, Mapping):
+        for key, value in settings.items():
+            draft = assign(draft, key, value, "settings")
+    else:
+        draft = override(draft, settings)
+    plan = resolve(draft, registry)
+    if preview:
+        steps = max(4, plan.preset.sampler.steps // 2)
+        draft = overlay(draft, {"sampler": {"steps": steps}}, "--preview")
+        plan = resolve(draft, registry)
+    chosen = select(frames, plan.count)
+    fps = plan.preset.frames.fps
+    if preview and len(chosen) > STRIDE:
+        chosen = chosen[::STRIDE]
+        fps = fps / STRIDE
+    return Work(plan, chosen, fps)
+
+
+def is_film(plan: Plan) -> bool:
+    """Whether the frames belong together; stills make a contact sheet rather than a film."""
+    return plan.preset.frames.source != "still" and plan.count > 1
+
+
+def render(
+    preset: str | Draft,
+    output: str | Path | None = None,
+    *,
+    settings: Iterable[str] | Mapping[str, Any] = (),
+    frames: str | None = None,
+    preview: bool = False,
+    fresh: bool = False,
+    plugins: Iterable[str] = (),
+    registry: Registry | None = None,
+    on_progress: OnFrame | None = None,
+) -> Rendered:
+    """Render a preset; a second call with the same arguments goes on where the first stopped.
+
+    :param preset: name or path of a preset.
+    :param output: a film (.mp4 .gif .webm .webp), a picture (.png: the still, or a contact sheet
+        of several), or a folder for the frames alone. None: ``renders/NAME.mp4`` or ``.png``.
+    :param settings: overrides, ``["seed=3"]`` or ``{"sampler.steps": 30}``.
+    :param frames: a selection, as ``--frames`` takes it.
+    :param preview: every fourth frame with half the steps.
+    :param fresh: forget frames of an earlier render.
+    :param plugins: Python files with plugins.
+    :raises ArtdiffError: with one line for the user; what is finished stays.
+    """
+    began = time.monotonic()
+    registry = registry or create_registry(Selection.from_environment(plugins))
+    work = prepare(preset, registry, settings, frames, preview)
+    plan = work.plan
+    target, folder = _places(work, output, preview)
+    manifest = plan.manifest() | ({"every": work.frames.step} if work.frames.step > 1 else {})
+    store, target = _open(folder, target, manifest, plan, output is None, fresh)
+    report = on_progress or (lambda stage, done, total: None)
+
+    before = len(set(work.frames).intersection(store.present()))
+    report("render", before, len(work.frames))
+    made = 0
+    for _ in LocalRenderer(registry).render(plan, store, work.frames):
+        made += 1
+        report("render", before + made, len(work.frames))
+    notes = _finish(store, work, target, report)
+    seconds = time.monotonic() - began
+    return Rendered(store.path, target, len(work.frames), made, seconds, notes)
+
+
+def _places(work: Work, output: str | Path | None, preview: bool) -> tuple[Path | None, Path]:
+    """The film or picture to write, if any, and the folder of the frames."""
+    if output is None:
+        suffix = ".mp4" if is_film(work.plan) else ".png"
+        name = work.plan.name + ("-preview" if preview else "")
+        output = Path("renders") / f"{name}{suffix}"
+    path = Path(output)
+    if path.suffix.lower() in (*FILMS, ".png"):
+        return path, path.with_name(f"{path.stem}.frames")
+    if path.suffix and not path.is_dir():
+        raise PresetError(
+            f"-o {path}: cannot write {path.suffix!r}; use {' '.join(FILMS)}, .png or a folder"
+        )
+    return None, path
+
+
+def _open(
+    folder: Path, target: Path | None, manifest: Mapping[str, Any], plan: Plan, default: bool,
+    fresh: bool,
+) -> tuple[FrameStore, Path | None]:
+    """Open the frame folder; a default one that holds other settings is left for the next name."""
+    number = 1
+    while True:
+        here, film = folder, target
+        if number > 1 and target is not None:
+            film = target.with_name(f"{target.stem}-{number}{target.suffix}")
+            here = film.with_name(f"{film.stem}.frames")
+        try:
+            return FrameStore.open(here, manifest, plan.count, fresh=fresh), film
+        except FrameError:
+            if not default or not (here / frame_files.MANIFEST).exists() or number == 999:
+                raise
+            number += 1
+
+
+def _finish(
+    store: FrameStore, work: Work, target: Path | None, report: OnFrame
+) -> tuple[str, ...]:
+    """Write the film, the still or the contact sheet."""
+    if target is None:
+        return ()
+    paths = [store.png(index) for index in work.frames]
+    if target.suffix.lower() == ".png":
+        from artdiff.sheet import contact_sheet
+
+        if len(paths) == 1:
+            frame_files.save_bytes(target, paths[0].read_bytes())
+        else:
+            frame_files.save_picture(target, contact_sheet(paths))
+        return ()
+    from artdiff.video import encode
+
+    report("encode", 0, len(paths))
+    film = encode(
+        paths, work.fps, target, on_frame=lambda i: report("encode", i + 1, len(paths))
+    )
+    return film.notes
+
+
+def image(
+    prompt: str,
+    n: int = 1,
+    *,
+    settings: Iterable[str] | Mapping[str, Any] = (),
+    plugins: Iterable[str] = (),
+    registry: Registry | None = None,
+) -> Iterator[tuple[FrameJob, np.ndarray]]:
+    """Pictures of a prompt from the seeds seed, seed + 1, ...: jobs and uint8 (H, W, 3) arrays.
+
+    :param n: how many.
+    :param settings: preset values, ``["seed=3"]`` or ``{"seed": 3, "model": "starter"}``.
+    :raises ArtdiffError: with one line for the user.
+    """
+    registry = registry or create_registry(Selection.from_environment(plugins))
+    values = {"prompt": prompt, "frames": {"source": "still", "count": n}}
+    draft = overlay(Draft("image", {}, {}), values, "image")
+    plan = prepare(draft, registry, settings).plan
+    engine = load_engine(plan, registry)
+    batch = plan.preset.batch
+    for first in range(0, plan.count, batch):
+        jobs = [plan.job(i) for i in range(first, min(first + batch, plan.count))]
+        yield from zip(jobs, engine.images(jobs), strict=True)
+
+
+def write_images(
+    pictures: Iterable[tuple[FrameJob, np.ndarray]], target: Path, *, grid: bool, single: bool
+) -> Iterator[Path]:
+    """Write pictures as PNG files with their settings inside; yields the paths as they land.
+
+    :param target: the file of a single picture or of the grid; others are numbered by seed.
+    """
+    if grid:
+        from artdiff.sheet import contact_sheet
+
+        frame_files.save_picture(target, contact_sheet([image for _, image in pictures]))
+        yield target
+        return
+    for job, image in pictures:
+        path = target if single else target.with_stem(f"{target.stem}-{job.seed}")
+        frame_files.save_bytes(path, frame_files.encode_png(image, job.record()))
+        yield path
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a render will cost."""
+
+    frames: int
+    model_calls: int
+    seconds: float | None
+    disk_bytes: int
+
+
+def estimate(work: Work, registry: Registry, measure: bool = True) -> Estimate:
+    """Count model calls, and measure one step to estimate the time.
+
+    A model call is one picture through the denoiser once; guided steps cost two.
+    """
+    from artdiff.noise import levels
+
+    plan, preset = work.plan, work.plan.preset
+    guidance, nfe = preset.guidance, plan.sampler.kind.nfe
+    frames = len(work.frames)
+    pixels = preset.width * preset.height
+    disk = int(frames * pixels * 0.9)
+    engine = load_engine(plan, registry) if measure else None
+    schedule = engine.model.schedule if engine else None
+    if schedule is None:
+        from artdiff.noise import Flow
+
+        schedule = Flow()
+    grid = levels(schedule, preset.sampler.steps, shift=preset.sampler.shift)
+    guided = sum(guidance.start >= at.fraction >= guidance.stop for at in grid[:-1])
+    on = any(value != 1 for value in guidance.scale.values)
+    calls = frames * nfe * (len(grid) - 1 + (guided if on else 0))
+    if engine is None:
+        return Estimate(frames, calls, None, disk)
+    jobs = [plan.job(i) for i in range(min(preset.batch, plan.count))]
+    engine.images(jobs[:1], steps=1)
+    began = time.monotonic()
+    engine.images(jobs, steps=1)
+    one = time.monotonic() - began
+    began = time.monotonic()
+    engine.images(jobs, steps=3)
+    step = max(0.0, (time.monotonic() - began - one) / 2)
+    batch = one + step * (preset.sampler.steps - 1)
+    return Estimate(frames, calls, math.ceil(frames / len(jobs)) * batch, disk)

@@ -1,0 +1,1 @@
+"""Backends: small adapters from files of weights to the Model that the engine knows."""

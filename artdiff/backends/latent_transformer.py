@@ -1,0 +1,79 @@
+"""Loads models of the starter's kind: a codec, a latent transformer and a vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from artdiff.denoise import Conditioning, NetDenoiser
+from artdiff.errors import ModelError
+from artdiff.model import Model, ModelCard
+from artdiff.nn.codec import Codec
+from artdiff.nn.latent_transformer import LatentTransformer
+from artdiff.nn.text import Tokenizer
+from artdiff.noise import Flow
+from artdiff.train.autoencoder import load_codec
+from artdiff.train.denoiser import load_denoiser
+
+
+@dataclass(frozen=True)
+class StarterCodec:
+    """The trained autoencoder as the engine knows codecs."""
+
+    network: Codec
+
+    @property
+    def channels(self) -> int:
+        return self.network.config.channels
+
+    @property
+    def factor(self) -> int:
+        return self.network.config.factor
+
+    def encode(self, images: Tensor) -> Tensor:
+        return self.network.encode(images)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return self.network.decode(latents)
+
+
+@dataclass(frozen=True)
+class WordConditioner:
+    """Texts to the denoiser's own text encoding."""
+
+    network: LatentTransformer
+    tokenizer: Tokenizer
+
+    def __call__(self, texts: Sequence[str]) -> Conditioning:
+        return self.network.encode_text(self.tokenizer(texts))
+
+    def unknown(self, text: str) -> list[str]:
+        return self.tokenizer.unknown(text)
+
+
+def load(card: ModelCard, device: torch.device, dtype: torch.dtype) -> Model:
+    """Read the weights that lie in the card's folder.
+
+    :raises ModelError: a file is missing or damaged, or codec and denoiser do not belong
+        together.
+    """
+    folder = Path(str(card.folder))
+    try:
+        codec = load_codec(folder / "codec.safetensors")
+        denoiser, tokenizer, _ = load_denoiser(folder / "denoiser.safetensors")
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(f"{folder}: the weights of {card.name!r} are damaged: {error}") from error
+    codec, denoiser = codec.to(device, dtype), denoiser.to(device, dtype)
+    return Model(
+        denoiser=NetDenoiser(denoiser, lambda at: at.sigma, "flow", "flow"),
+        schedule=Flow(),
+        codec=StarterCodec(codec),
+        conditioner=WordConditioner(denoiser, tokenizer),
+        card=card,
+    )

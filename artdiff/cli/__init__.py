@@ -1,0 +1,113 @@
+"""The command line: a group that loads its commands when they are named, and one error boundary."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from artdiff import __version__
+from artdiff.errors import ArtdiffError, MachineError
+
+COMMANDS = {
+    "render": ("artdiff.cli.render", "Render a preset to a film or to pictures."),
+    "image": ("artdiff.cli.image", "Make pictures of a prompt."),
+    "plan": ("artdiff.cli.plan", "Say what a render will do, and how long it takes."),
+    "sheet": ("artdiff.cli.sheet", "Draw a contact sheet or a film strip of frames."),
+    "presets": ("artdiff.cli.presets", "List, show and describe presets."),
+    "plugins": ("artdiff.cli.plugins", "List, show and begin plugins."),
+    "models": ("artdiff.cli.models", "List and show models."),
+    "train": ("artdiff.cli.train", "Train a model by a recipe."),
+    "doctor": ("artdiff.cli.doctor", "Check this installation."),
+}
+MACHINE_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
+
+
+class Group(click.Group):
+    """Commands of artdiff by module name, then those that plugins add."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        self._add_plugin_commands()
+        return [*COMMANDS, *sorted(set(self.commands) - set(COMMANDS))]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name in COMMANDS:
+            return getattr(import_module(COMMANDS[name][0]), "command")  # noqa: B009
+        self._add_plugin_commands()
+        return self.commands.get(name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = []
+        for name in self.list_commands(ctx):
+            short = COMMANDS[name][1] if name in COMMANDS else (
+                self.commands[name].get_short_help_str())
+            rows.append((name, short))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from artdiff.errors import nearest
+
+            if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+                known = self.list_commands(ctx)
+                raise click.UsageError(
+                    f"no command {args[0]!r}{nearest(args[0], known)}", ctx
+                ) from error
+            raise
+
+    def _add_plugin_commands(self) -> None:
+        if not getattr(self, "_asked", False):
+            self._asked = True
+            from artdiff.registry import create_registry
+
+            create_registry().hook.register_commands(cli=self)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="artdiff")
+def cli() -> None:
+    """Pictures and films from prompts: a preset becomes a film, a plugin bends its path."""
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line; the one place where errors become a line and an exit code."""
+    try:
+        code = cli.main(args, prog_name="artdiff", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        _say("stopped; finished frames are kept, the same command goes on from there")
+        sys.exit(130)
+    except ArtdiffError as error:
+        _say(f"Error: {error}")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if os.environ.get("ARTDIFF_DEBUG"):
+            raise
+        _say(f"Error: {_unexpected(error)}")
+        sys.exit(1)
+
+
+def _say(message: str) -> None:
+    click.echo(" ".join(message.split()), err=True)
+
+
+def _unexpected(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in MACHINE_FAULTS:
+        return str(MachineError(f"{error.filename or 'a file'}: {error.strerror}"))
+    if isinstance(error, MemoryError) or "not enough memory" in str(error):
+        return "not enough memory; lower batch, width or height"
+    text = f"{type(error).__name__}: {error}"
+    return f"{text} (this is a bug of artdiff; ARTDIFF_DEBUG=1 shows where)"

@@ -1,0 +1,5 @@
+"""``python -m artdiff.cli``."""
+
+from artdiff.cli import main
+
+main()

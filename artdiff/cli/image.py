@@ -1,0 +1,55 @@
+"""artdiff image: pictures of a prompt, at once."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import click
+
+from artdiff.cli import options
+
+
+@click.command("image")
+@click.argument("prompt")
+@click.option("-n", "number", default=1, show_default=True, type=click.IntRange(1, 10_000),
+              help="How many pictures, from the seeds SEED, SEED + 1, ...")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the first picture.")
+@click.option("--negative", help="What to lead away from.")
+@click.option("--steps", type=int, help="Sampling steps.")
+@click.option("--scale", type=float, help="Guidance scale; 1 is off.")
+@click.option("--size", metavar="WxH", help="Pixels, such as 256x256.")
+@click.option("--model", help="Model to use.")
+@click.option("--grid", is_flag=True, help="One contact sheet instead of single files.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="PATH",
+              help="The .png file (several pictures are numbered), or a folder.")
+@options.settings
+@options.plugins
+def command(
+    prompt: str, number: int, seed: int, negative: str | None, steps: int | None,
+    scale: float | None, size: str | None, model: str | None, grid: bool, output: Path | None,
+    settings: tuple[str, ...], plugins: tuple[str, ...],
+) -> None:
+    """Make pictures of PROMPT."""
+    from artdiff.api import image, write_images
+    from artdiff.progress import progress
+
+    values = {
+        "seed": seed, "negative": negative, "model": model, "sampler.steps": steps,
+        "guidance.scale": scale,
+    }
+    if size is not None:
+        width, _, height = size.lower().partition("x")
+        if not (width.isdigit() and height.isdigit()):
+            raise click.BadParameter("write WIDTHxHEIGHT, such as 256x256", param_hint="--size")
+        values |= {"width": int(width), "height": int(height)}
+    given = [f"{key}={json.dumps(v)}" for key, v in values.items() if v is not None]
+    name = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:60] or "image"
+    target = output or Path(f"{name}.png")
+    if target.is_dir() or not target.suffix:
+        target = target / f"{name}.png"
+    pictures = image(prompt, number, settings=[*given, *settings], plugins=plugins)
+    bar = progress(pictures, total=number, desc="image", unit="picture")
+    for path in write_images(bar, target, grid=grid, single=number == 1):
+        click.echo(path)

@@ -1,0 +1,31 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+settings = click.option(
+    "-s", "--set", "settings", multiple=True, metavar="KEY=VALUE",
+    help="Override a value of the preset, such as -s sampler.steps=30. Repeatable.",
+)
+plugins = click.option(
+    "--plugin", "plugins", multiple=True, metavar="FILE", type=click.Path(),
+    help="Load a plugin from a Python file. Repeatable.",
+)
+frames = click.option(
+    "--frames", metavar="RANGE",
+    help="Only these frames: 24 (the first 24), 10:20, ::4 (every fourth).",
+)
+preview = click.option(
+    "--preview", is_flag=True, help="Every fourth frame with half the steps, for a quick look."
+)
+
+
+def preset_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
+    """PRESET with -s, --frames, --preview and --plugin."""
+    for option in (plugins, preview, frames, settings):
+        function = option(function)
+    return click.argument("preset")(function)

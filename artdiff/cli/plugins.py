@@ -1,0 +1,76 @@
+"""artdiff plugins: who offers what, and the beginning of a plugin of your own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from artdiff.errors import PluginError, nearest
+
+
+@click.group("plugins")
+def command() -> None:
+    """List, show and begin plugins."""
+
+
+@command.command("list")
+@click.option("--plugin", "files", multiple=True, metavar="FILE", help="Also load this file.")
+def list_plugins(files: tuple[str, ...]) -> None:
+    """List the loaded plugins and what each of them offers."""
+    from artdiff.hookspecs import REGISTRATIONS
+    from artdiff.registry import Selection, create_registry
+
+    registry = create_registry(Selection.from_environment(files))
+    for plugin in registry.plugins:
+        click.echo(plugin)
+        for kind in REGISTRATIONS:
+            names = [e.name for e in registry.entries(kind).values() if e.plugin == plugin]
+            if names:
+                click.echo(f"  {kind.replace('_', ' '):14} {', '.join(names)}")
+
+
+@command.command("show")
+@click.argument("name")
+@click.option("--plugin", "files", multiple=True, metavar="FILE", help="Also load this file.")
+def show(name: str, files: tuple[str, ...]) -> None:
+    """Show what NAME (a sampler, a guidance term, ...) is and which options it has."""
+    from artdiff.hookspecs import REGISTRATIONS
+    from artdiff.registry import Selection, create_registry
+
+    registry = create_registry(Selection.from_environment(files))
+    entries = [
+        registry.entries(kind)[name] for kind in REGISTRATIONS if name in registry.entries(kind)
+    ]
+    if not entries:
+        known = [n for kind in REGISTRATIONS for n in registry.entries(kind)]
+        raise PluginError(f"nothing is called {name!r}{nearest(name, known)}")
+    for entry in entries:
+        singular = entry.kind.replace("_", " ").removesuffix("s")
+        click.echo(f"{entry.name}: {singular} of plugin {entry.plugin}")
+        text = (getattr(entry.value, "__doc__", "") or "").strip().split("\n\n")[0]
+        click.echo(f"  {' '.join(text.split())}")
+        options = getattr(entry.value, "Options", None)
+        for key, field in options.model_fields.items() if options else ():
+            default = "required" if field.is_required() else f"default {field.default!r}"
+            click.echo(f"  {key} ({default}): {field.description or ''}")
+
+
+@command.command("new")
+@click.argument("name")
+@click.option("--kind", type=click.Choice(["guidance", "projection", "effect"]),
+              default="guidance", show_default=True, help="What it begins with.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
+              help="The Python file; by default NAME.py here.")
+def new(name: str, kind: str, output: Path | None) -> None:
+    """Write the beginning of a plugin, one Python file that runs as it is."""
+    from artdiff.scaffold import plugin_file
+
+    path = output or Path(f"{name.replace('-', '_')}.py")
+    text = plugin_file(name, kind)
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise PluginError(f"{path} is there already; choose another -o") from None
+    click.echo(f"{path}: try it with  artdiff plugins show {name} --plugin {path}")

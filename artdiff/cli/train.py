@@ -1,0 +1,48 @@
+"""artdiff train: a recipe becomes a model."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import click
+
+from artdiff.errors import PresetError, nearest
+
+
+@click.command("train")
+@click.argument("recipe")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FOLDER",
+              help="Where checkpoints, curves and samples go; by default runs/RECIPE.")
+@click.option("--minutes", type=float, help="Train so long in all, whatever the recipe says.")
+@click.option("--threads", type=click.IntRange(1), help="Processor threads to use.")
+def command(recipe: str, output: Path | None, minutes: float | None, threads: int | None) -> None:
+    """Train by RECIPE, the name of a shipped recipe or a TOML file; goes on if it was stopped."""
+    import torch
+
+    from artdiff.plan import check_options
+    from artdiff.preset import Draft
+    from artdiff.registry import create_registry
+    from artdiff.train.loop import train
+    from artdiff.train.recipe import StopRecipe, load_recipe
+
+    path = _find(recipe)
+    settings = load_recipe(path)
+    if minutes is not None:
+        settings = settings.model_copy(update={"stop": StopRecipe(minutes=minutes)})
+    if threads is not None:
+        torch.set_num_threads(threads)
+    kind = create_registry().get("datasets", settings.data.dataset)
+    draft = Draft(path.stem, {}, {})
+    options = check_options(draft, "data.options", kind.Options, settings.data.options)
+    click.echo(train(settings, kind(options), output or Path("runs") / path.stem))
+
+
+def _find(recipe: str) -> Path:
+    if recipe.endswith(".toml") or "/" in recipe:
+        return Path(recipe)
+    folder = Path(str(files("artdiff.train").joinpath("recipes")))
+    known = {path.stem: path for path in folder.glob("*.toml")}
+    if recipe not in known:
+        raise PresetError(f"unknown recipe {recipe!r}{nearest(recipe, known)}")
+    return known[recipe]

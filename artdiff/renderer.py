@@ -1,0 +1,165 @@
+"""Rendering: the frames of a plan, one chunk after the other, into a frame folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from artdiff.errors import ArtdiffError, ModelError, PluginError, PresetError
+from artdiff.frames import FrameStore
+from artdiff.plan import Plan
+from artdiff.registry import Registry
+
+if TYPE_CHECKING:
+    from artdiff.engine import Engine
+
+
+@dataclass(frozen=True)
+class RenderReport:
+    """How a render went: its folder, the frames made now, the seconds, and the error if any."""
+
+    plan: Plan
+    folder: str
+    made: int
+    seconds: float
+    error: str | None = None
+
+
+class Renderer(Protocol):
+    """Makes the frames that a store lacks; yields frame numbers as they land."""
+
+    def render(self, plan: Plan, store: FrameStore, frames: Sequence[int]) -> Iterator[int]: ...
+
+
+def select(text: str | None, count: int) -> range:
+    """The frames that ``--frames`` means: ``24`` the first 24, ``10:20``, ``::4`` every fourth.
+
+    :raises PresetError: it is not a selection, or selects no frame.
+    """
+    if text is None:
+        return range(count)
+    parts = text.split(":")
+    try:
+        numbers = [int(part) if part.strip() else None for part in parts]
+        if len(numbers) == 1:
+            chosen = range(count)[: numbers[0]]
+        elif len(numbers) <= 3 and (len(numbers) < 3 or (numbers[2] or 1) > 0):
+            chosen = range(count)[slice(*numbers)]
+        else:
+            raise ValueError
+    except ValueError:
+        raise PresetError(
+            f"--frames {text}: write 24 (the first 24), 10:20 (from 10 up to 20) or ::4 (each 4th)"
+        ) from None
+    if len(chosen) == 0:
+        raise PresetError(f"--frames {text}: selects none of the {count} frames")
+    return chosen
+
+
+def chunks(frames: range, batch: int) -> Iterator[range]:
+    """Cut a selection into batches that lie where those of the whole film lie.
+
+    A frame is always made in the same company, so that an interrupted render, or one of a part
+    of the film, gives the same bytes as a whole one. (A batch of another make-up may round
+    differently.) Every returned batch is whole, even where a selection ends inside of it.
+    """
+    step = frames.step
+    first = frames.start // step // batch
+    last = frames[-1] // step // batch
+    offset = frames.start % step
+    for number in range(first, last + 1):
+        low = number * batch * step + offset
+        yield range(low, low + batch * step, step)
+
+
+def load_engine(plan: Plan, registry: Registry) -> Engine:
+    """Load the plan's model and put it to work.
+
+    :raises ModelError: no backend can load it, or its weights are missing or damaged.
+    """
+    import torch
+
+    from artdiff.engine import Engine
+
+    try:
+        model = registry.hook.load_model(
+            card=plan.card, device=torch.device("cpu"), dtype=torch.float32
+        )
+    except OSError as error:
+        raise ModelError(f"model {plan.card.name!r} cannot be read: {error}") from error
+    if model is None:
+        raise ModelError(
+            f"no plugin can load model {plan.card.name!r} (backend {plan.card.backend!r})"
+        )
+    observe = None
+    if registry.hook.on_step.get_hookimpls():
+        def observe(job: Any, step: Any) -> None:
+            registry.hook.on_step(job=job, step=step)
+
+    return Engine(model, plan, observe)
+
+
+class LocalRenderer:
+    """Renders in this process."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+
+    def render(self, plan: Plan, store: FrameStore, frames: range) -> Iterator[int]:
+        """Make the missing frames of a selection; every finished one is on disk when yielded.
+
+        :raises ArtdiffError: what is finished stays in the store.
+        """
+        hook = self.registry.hook
+        wanted = set(frames)
+        missing = wanted.intersection(store.missing())
+        began, made, failure = time.monotonic(), 0, None
+        hook.on_render_start(plan=plan)
+        try:
+            if missing:
+                engine = load_engine(plan, self.registry)
+                for chunk in chunks(frames, plan.preset.batch):
+                    todo = [i for i in chunk if i in missing]
+                    if not todo:
+                        continue
+                    jobs = [plan.job(i) for i in chunk if i < plan.count]
+                    for job, image in zip(jobs, engine.images(jobs), strict=True):
+                        if job.index in missing:
+                            image.setflags(write=False)
+                            hook.on_frame(job=job, image=image)
+                            store.write(job.index, image, job.record())
+                            made += 1
+                            yield job.index
+        except BaseException as error:
+            failure = f"{type(error).__name__}: {error}"
+            blamed = explain_plugin_error(error, self.registry)
+            if blamed is not None:
+                raise blamed from error
+            raise
+        finally:
+            seconds = time.monotonic() - began
+            hook.on_render_end(
+                report=RenderReport(plan, str(store.path), made, seconds, failure)
+            )
+
+
+def explain_plugin_error(error: BaseException, registry: Registry) -> PluginError | None:
+    """Name the plugin whose code is deepest in an unexpected error's traceback, if it is one's."""
+    if isinstance(error, ArtdiffError) or not isinstance(error, Exception):
+        return None
+    files = {}
+    for name in registry.plugins:
+        module = registry.manager.get_plugin(name)
+        file = getattr(module, "__file__", None)
+        if file and not name.startswith("artdiff."):
+            files[file.removesuffix("__init__.py")] = name
+    trace, culprit = error.__traceback__, None
+    while trace is not None:
+        path = trace.tb_frame.f_code.co_filename
+        culprit = next((n for prefix, n in files.items() if path.startswith(prefix)), culprit)
+        trace = trace.tb_next
+    if culprit is None:
+        return None
+    return PluginError(f"plugin {culprit!r} failed: {type(error).__name__}: {error}")

@@ -1,0 +1,12 @@
+"""Latent interpolation: a film that wanders from seed to seed (hookimpls only)."""
+
+from __future__ import annotations
+
+from artdiff import hookimpl
+
+
+@hookimpl
+def register_frame_sources() -> dict[str, type]:
+    from artdiff_plugins.latent_interpolation.source import LatentInterpolation
+
+    return {"latent_interpolation": LatentInterpolation}

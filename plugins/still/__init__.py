@@ -1,0 +1,12 @@
+"""Stills: pictures that do not belong to a film (hookimpls only)."""
+
+from __future__ import annotations
+
+from artdiff import hookimpl
+
+
+@hookimpl
+def register_frame_sources() -> dict[str, type]:
+    from artdiff_plugins.still.source import Still
+
+    return {"still": Still}

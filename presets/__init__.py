@@ -1,0 +1,1 @@
+"""The presets that ship with artdiff, one TOML file each."""
