@@ -190,6 +190,26 @@ def _write_whole(target: Path, data: bytes, *, exclusive: bool = False) -> None:
         temp.unlink(missing_ok=True)
 
 
+def save_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file at once: it is there whole, or as it was. Makes its folder.
+
+    Raises MachineError when the machine cannot.
+    """
+    target = Path(path).absolute()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _write_whole(target, data)
+    except OSError as error:
+        raise MachineError(f"cannot write {target}: {error.strerror}") from error
+
+
+def save_picture(path: str | os.PathLike[str], picture: Image.Image) -> None:
+    """Write a picture without settings (a contact sheet, say) as PNG, at once."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    save_bytes(path, buffer.getvalue())
+
+
 def _linked(temp: Path, target: Path) -> bool:
     """Hard-link, which never overwrites; False where the file system cannot."""
     try:

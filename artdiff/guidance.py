@@ -80,7 +80,7 @@ def cfg(
     *,
     start: float = 1.0,
     stop: float = 0.0,
-    rescale: float = 0.0,
+    rescale: float | Tensor = 0.0,
 ) -> Denoiser:
     r"""Classifier-free guidance, both answers from one call on [cond; uncond].
 
@@ -101,7 +101,7 @@ def cfg(
             for all rows: the denoiser itself is returned.
         start: guidance acts where start >= `Level.fraction` >= stop; 1 is pure noise.
         stop: 0 is the clean end.
-        rescale: phi in [0, 1]; 0 is off. About 0.7 keeps high scales from oversaturating.
+        rescale: phi in [0, 1], one number or (B,); 0 is off. About 0.7 keeps high scales from oversaturating.
 
     Raises:
         ValueError: if start, stop or rescale is out of range, or (when called) if uncond has other
@@ -109,8 +109,10 @@ def cfg(
     """
     if not 0 <= stop <= start <= 1:
         raise ValueError(f"0 <= stop <= start <= 1, not stop={stop}, start={start}")
-    if not 0 <= rescale <= 1:
+    amount = torch.as_tensor(rescale)
+    if not bool(((amount >= 0) & (amount <= 1)).all()):
         raise ValueError(f"0 <= rescale <= 1, not {rescale}")
+    rescaled = bool((amount != 0).any())
     if bool((torch.as_tensor(scale) == 1).all()):
         return denoiser
 
@@ -121,10 +123,10 @@ def cfg(
         cond_x0, uncond_x0 = both.chunk(2)
         weight = _per_row(scale, x, "scale")
         x0 = cond_x0 + (weight - 1) * (cond_x0 - uncond_x0)
-        if rescale == 0:
+        if not rescaled:
             return x0
         std, target = _std(x0), _std(cond_x0)
-        return x0 * (1 + rescale * (target / std.clamp(min=1e-6) - 1))
+        return x0 * (1 + _per_row(rescale, x, "rescale") * (target / std.clamp(min=1e-6) - 1))
 
     return guided
 

@@ -286,7 +286,7 @@ def _ffmpeg(
             )
         except OSError as error:
             raise MachineError(f"cannot start ffmpeg: {error}") from error
-        process = writer.proc
+        process: Any = writer.proc  # moviepy has no types
         try:
             yield writer, log
             try:

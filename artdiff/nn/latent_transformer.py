@@ -80,7 +80,7 @@ def _zero(layer: nn.Linear | nn.Conv2d) -> None:
 class _Block(nn.Module):
     """Self-attention, attention to the text and an MLP with a depthwise 3x3; identity at first.
 
-    Queries and keys are RMS-normalised per head (Henry et al., arXiv 2010.04245).
+    Queries and keys are normalised per head (Dehghani et al., arXiv 2302.05442, section 2).
     """
 
     def __init__(self, width: int, heads: int, hidden: int, skip: bool) -> None:
@@ -88,7 +88,7 @@ class _Block(nn.Module):
         self.heads, head = heads, width // heads
         self.qkv = nn.Linear(width, 3 * width)
         self.qkv.parts = 3  # type: ignore[assignment]
-        self.scale = nn.Parameter(torch.ones(2, 1, head))
+        self.scale = nn.Parameter(torch.ones(head))
         self.out = nn.Linear(width, width)
         self.query = nn.Linear(width, width)
         self.query_scale = nn.Parameter(torch.ones(head))
@@ -112,12 +112,12 @@ class _Block(nn.Module):
 
         h = torch.addcmul(shift1, F.layer_norm(x, (width,)), scale1)
         qkv = self.qkv(h).view(batch, count, 3, self.heads, head)
-        q, k = (F.rms_norm(qkv[:, :, :2], (head,)) * self.scale).transpose(1, 3).unbind(2)
+        q, k = F.layer_norm(qkv[:, :, :2], (head,), self.scale).transpose(1, 3).unbind(2)
         mixed = F.scaled_dot_product_attention(q, k, qkv[:, :, 2].transpose(1, 2))
         x = torch.addcmul(x, self.out(mixed.transpose(1, 2).reshape(x.shape)), gate1)
 
         q = self.query(F.layer_norm(x, (width,))).view(batch, count, self.heads, head)
-        q = F.rms_norm(q, (head,), self.query_scale).transpose(1, 2)
+        q = F.layer_norm(q, (head,), self.query_scale).transpose(1, 2)
         mixed = F.scaled_dot_product_attention(q, key, value)
         x = x + self.text_out(mixed.transpose(1, 2).reshape(x.shape))
 
@@ -151,7 +151,6 @@ class LatentTransformer(nn.Module):
         self.table = nn.Parameter(torch.zeros(config.depth, 6, 1, width))
         self.text_kv = nn.Linear(config.text_width, 2 * config.depth * width)
         self.text_kv.parts = 2 * config.depth  # type: ignore[assignment]
-        self.key_scale = nn.Parameter(torch.ones(config.depth, 1, 1, 1, width // config.heads))
 
         self.enter = nn.Conv2d(config.channels, stem, 3, padding=1)
         self.before = nn.Sequential(*[ResidualBlock(stem) for _ in range(config.stem_depth)])
@@ -181,8 +180,7 @@ class LatentTransformer(nn.Module):
         config = self.config
         shape = (*states.shape[:2], config.depth, 2, config.heads, config.width // config.heads)
         kv = self.text_kv(states).view(shape).permute(2, 3, 0, 4, 1, 5)
-        keys = F.rms_norm(kv[:, 0], shape[-1:]) * self.key_scale
-        return keys.unbind(0), kv[:, 1].unbind(0)
+        return F.layer_norm(kv[:, 0], shape[-1:]).unbind(0), kv[:, 1].unbind(0)
 
     def forward(self, x: Tensor, t: Tensor, text: dict[str, Tensor]) -> Tensor:
         """x (B, C, h, w) at times t (B,) in [0, 1] with `encode_text`'s result -> v like x."""

@@ -11,29 +11,49 @@ from torch import Tensor, nn
 from artdiff.train.recipe import OptimRecipe
 
 
-def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
+_QUINTICS = (
+    (8.2616, -23.4984, 16.7497),
+    (4.0305, -2.8775, 0.5188),
+    (3.6590, -2.6282, 0.4924),
+    (2.8339, -2.1227, 0.4714),
+)
+"""Each brings the singular values, from the interval the one before leaves, nearest to 1 (minimax,
+by linear programming, from [0.002, 1] on, with 2% to spare): four do what five of Muon's do."""
+
+
+def orthogonalise(matrices: Tensor) -> Tensor:
     """Bring the singular values of matrices (N, r, c) near 1, without changing their directions.
 
-    The quintic Newton-Schulz iteration ``X <- (a I + b A + c A^2) X``, ``A = X X^T``, of Muon
-    (Jordan et al., 2024). Every iterate is a polynomial of the first A times X, so the loop works
-    on the small (min(r, c) square) Gram matrices and multiplies with X once, at the end.
+    Newton-Schulz steps ``X <- a X + (b A + c A^2) X``, ``A = X X^T`` (Jordan et al., "Muon",
+    2024), from X of Frobenius norm 1: singular values above 0.002 end in [0.65, 1.35], smaller
+    ones are multiplied by about 340. Every X is a polynomial of the first A times the first X;
+    where X is long, the loop works on the small square A only and multiplies with X at the end.
     """
-    a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
     x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
+    x = _short_steps(x) if x.shape[-1] <= 1.5 * x.shape[-2] else _long_steps(x)
+    return x.mT if tall else x
+
+
+def _short_steps(x: Tensor) -> Tensor:
+    for a, b, c in _QUINTICS:
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x
+
+
+def _long_steps(x: Tensor) -> Tensor:
     gram = x @ x.mT
-    eye = torch.eye(gram.shape[-1], dtype=x.dtype, device=x.device)
     total: Tensor | None = None
-    for left in reversed(range(steps)):
-        square = gram @ gram
-        poly = torch.add(a * eye + b * gram, square, alpha=c)
+    for a, b, c in _QUINTICS:
+        poly = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        poly.diagonal(dim1=1, dim2=2).add_(a)
         total = poly if total is None else poly @ total
-        if left:
+        if (a, b, c) != _QUINTICS[-1]:
             gram = poly @ (poly @ gram)
     assert total is not None
-    x = total @ x
-    return x.mT if tall else x
+    return total @ x
 
 
 @dataclass(frozen=True)
