@@ -10,7 +10,7 @@ PIP_ARGS ?=
 PYTEST_ARGS ?=
 BIN := $(VENV)/bin
 
-.PHONY: film test lint types docs check clean
+.PHONY: film test lint types docs pictures check clean
 
 film: $(VENV)/.ready
 	$(BIN)/artdiff render four-seasons -o renders/four-seasons.mp4
@@ -26,6 +26,13 @@ types: $(VENV)/.ready-test
 
 docs: $(VENV)/.ready-test
 	$(BIN)/python docs/generate.py
+
+pictures: film
+	$(BIN)/artdiff sheet renders/four-seasons.frames --strip 8 -o docs/pictures/four-seasons.png
+	$(BIN)/artdiff render postcards -o renders/postcards.png
+	$(BIN)/artdiff sheet renders/postcards.frames --columns 4 -o docs/pictures/starter-model.png
+	$(BIN)/artdiff render docs/starter-limits.toml -o renders/starter-limits.png
+	$(BIN)/artdiff sheet renders/starter-limits.frames --columns 4 --labels -o docs/pictures/starter-limits.png
 
 check: lint types test
 

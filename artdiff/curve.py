@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -72,7 +73,8 @@ class Position:
         return self.value * fps if self.unit == "s" else self.value
 
     def __str__(self) -> str:
-        return f"{self.value:g}" + ("" if self.unit == "frame" else self.unit)
+        number = int(self.value) if self.value == int(self.value) else self.value
+        return f"{number}" + ("" if self.unit == "frame" else self.unit)
 
 
 def locate(frames: Sequence[float], frame: float) -> tuple[int, int, float]:
@@ -93,11 +95,13 @@ def locate(frames: Sequence[float], frame: float) -> tuple[int, int, float]:
 class Curve:
     """A number that may change over the film: one value, or keyframes with an easing.
 
-    In a preset: ``4.5`` or ``{ 0 = 2.0, "50%" = 6.0, easing = "ease-in-out" }``.
+    In a preset: ``4.5`` or ``{ 0 = 2.0, "50%" = 6.0, easing = "ease-in-out" }``. Values between
+    the keyframes are rounded where only whole numbers will do.
     """
 
     keys: tuple[tuple[Position, float], ...]
     easing: str = "linear"
+    whole: bool = False
 
     @classmethod
     def parse(cls, value: Any) -> Curve:
@@ -131,9 +135,13 @@ class Curve:
 
     def at(self, frame: float, count: int, fps: float) -> float:
         """The value at a frame of a film of `count` frames at `fps`."""
-        keys = sorted((position.frame(count, fps), value) for position, value in self.keys)
+        keys = sorted(
+            ((position.frame(count, fps), value) for position, value in self.keys),
+            key=lambda key: key[0],
+        )
         a, b, t = locate([f for f, _ in keys], frame)
-        return keys[a][1] + (keys[b][1] - keys[a][1]) * ease(self.easing, t)
+        value = keys[a][1] + (keys[b][1] - keys[a][1]) * ease(self.easing, t)
+        return round(value) if self.whole else value
 
     def plain(self) -> float | dict[str, float | str]:
         """The curve as a preset writes it."""
@@ -161,4 +169,6 @@ class Curve:
 
 def is_number(value: Any) -> bool:
     """Whether a value is a finite number (true and false are not)."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max  # false for NaN as well

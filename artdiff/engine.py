@@ -15,7 +15,7 @@ from torch import Tensor
 
 from artdiff.denoise import Conditioning, bind
 from artdiff.errors import ArtdiffError, ModelError, PluginError
-from artdiff.guidance import Loss, Projection, Term, cfg, guide
+from artdiff.guidance import Projection, Term, cfg, guide
 from artdiff.model import Model
 from artdiff.noise import Level, levels
 from artdiff.plan import Chosen, Plan
@@ -54,9 +54,8 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     sine = angle.sin()
     near = sine < 1e-4
     safe = torch.where(near, torch.ones_like(sine), sine)
-    left = torch.where(near, 1 - t, ((1 - t) * angle).sin() / safe)
-    right = torch.where(near, t, (t * angle).sin() / safe)
-    return left * a + right * b
+    left, right = ((1 - t) * angle).sin() / safe, (t * angle).sin() / safe
+    return torch.where(near, a + t * (b - a), left * a + right * b)
 
 
 class Engine:
@@ -103,8 +102,7 @@ class Engine:
             )
         decoded = codec.decode(x).clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
         pictures = list(decoded.permute(0, 2, 3, 1).contiguous().numpy())
-        with _blame(jobs):
-            return [self.finish(p, job) for p, job in zip(pictures, jobs, strict=True)]
+        return [self.finish(p, job) for p, job in zip(pictures, jobs, strict=True)]
 
     def start(self, jobs: Sequence[FrameJob], like: Tensor) -> Tensor:
         """The standard normal noise that the jobs start from, (B, C, h, w)."""
@@ -169,9 +167,17 @@ class Engine:
     def _loss(self, chosen: Chosen, place: int, jobs: Sequence[FrameJob]) -> Term:
         groups = self._groups(chosen, place, jobs)
         weight = torch.tensor([job.terms[place].weight for job in jobs])
-        if len(groups) == 1:
-            return Term(groups[0][0].loss, weight, chosen.label)
-        return Term(_split_loss(groups), weight, chosen.label)
+
+        def loss(x0: Tensor, at: Level, noise: Noise) -> Tensor:
+            if len(groups) == 1:
+                return _judge(chosen, groups[0][0], x0, at, noise)
+            values = x0.new_zeros(len(x0))
+            for term, rows in groups:
+                judged = _judge(chosen, term, x0[rows], at, _rows(noise, rows))
+                values = values.index_put((torch.tensor(rows),), judged.to(values))
+            return values
+
+        return Term(loss, weight, chosen.label)
 
     def _projection(self, chosen: Chosen, place: int, jobs: Sequence[FrameJob]) -> Projection:
         groups = self._groups(chosen, place, jobs)
@@ -180,7 +186,10 @@ class Engine:
         def project(x0: Tensor, x: Tensor, at: Level, noise: Noise) -> Tensor:
             done = x0.clone()
             for term, rows in groups:
-                done[rows] = term(x0[rows], x[rows], at, _rows(noise, rows))
+                with _accuse("guidance", chosen):
+                    changed = term(x0[rows], x[rows], at, _rows(noise, rows))
+                _expect(chosen, changed, "x0", x0[rows].shape)
+                done[rows] = changed.to(done)
             return x0 + weight.to(x0) * (done - x0)
 
         return project
@@ -188,12 +197,14 @@ class Engine:
     def finish(self, picture: np.ndarray, job: FrameJob) -> np.ndarray:
         """Run the effects over a picture, uint8 (H, W, 3)."""
         for effect, chosen in zip(self.effects, self.plan.effects, strict=True):
-            picture = effect(picture, job)
-            if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-                raise PluginError(
-                    f"effect {chosen.label!r} (plugin {chosen.plugin!r}) returned "
-                    f"{picture.dtype} {picture.shape}, not a uint8 picture (H, W, 3)"
-                )
+            with _blame([job]), _accuse("effect", chosen):
+                picture = effect(picture, job)
+                fits = isinstance(picture, np.ndarray) and picture.dtype == np.uint8
+                if not fits or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+                    raise PluginError(
+                        f"effect {chosen.label!r} (plugin {chosen.plugin!r}) returned "
+                        f"{_shape(picture)}, not a uint8 picture (H, W, 3)"
+                    )
         return picture
 
 
@@ -201,15 +212,40 @@ def _rows(noise: Noise, rows: Sequence[int]) -> Noise:
     return Noise([noise.seeds[row] for row in rows], noise.step)
 
 
-def _split_loss(groups: Sequence[tuple[Any, list[int]]]) -> Loss:
-    def loss(x0: Tensor, at: Level, noise: Noise) -> Tensor:
-        values = x0.new_zeros(len(x0))
-        for term, rows in groups:
-            index = torch.tensor(rows)
-            values = values.index_put((index,), term.loss(x0[rows], at, _rows(noise, rows)))
-        return values
+def _judge(chosen: Chosen, term: Any, x0: Tensor, at: Level, noise: Noise) -> Tensor:
+    """The loss of a term, (B,)."""
+    with _accuse("guidance", chosen):
+        values = term.loss(x0, at, noise)
+    _expect(chosen, values, "a loss", x0.shape[:1])
+    return values
 
-    return loss
+
+def _expect(chosen: Chosen, found: Any, what: str, shape: torch.Size) -> None:
+    """Refuse what a term returned, unless it is a finite tensor of a shape."""
+    named = f"guidance {chosen.label!r} (plugin {chosen.plugin!r})"
+    if not isinstance(found, Tensor) or found.shape != shape:
+        raise PluginError(f"{named} returned {_shape(found)} as {what}, not {tuple(shape)}")
+    if not bool(found.isfinite().all()):
+        raise PluginError(f"{named} returned {what} that is not finite (NaN or infinite)")
+
+
+def _shape(value: Any) -> str:
+    kind = getattr(value, "dtype", type(value).__name__)
+    return f"{kind} {tuple(value.shape)}" if hasattr(value, "shape") else f"{kind}"
+
+
+@contextmanager
+def _accuse(what: str, chosen: Chosen) -> Iterator[None]:
+    """Let an error of a plugin's class name the class and the plugin."""
+    try:
+        yield
+    except ArtdiffError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"{what} {chosen.label!r} (plugin {chosen.plugin!r}) failed: "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 @contextmanager

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from artdiff.curve import Curve
 from artdiff.errors import PluginError, PresetError, nearest
 from artdiff.model import ModelCard
-from artdiff.preset import Draft, Preset, check, explain, read_preset, underlay
+from artdiff.preset import (
+    Draft,
+    FramesPart,
+    Preset,
+    SamplerPart,
+    check,
+    is_keyframes,
+    read_preset,
+    underlay,
+    validate,
+)
 from artdiff.registry import Registry
 from artdiff.timeline import FrameJob, FrameSource, Score, TermTrack
 
@@ -55,13 +66,21 @@ class Plan:
         from artdiff import __version__
 
         preset = self.preset.model_dump(mode="json", exclude={"title", "description"})
-        preset["frames"].pop("fps")
+        if not _in_seconds(preset):
+            preset["frames"].pop("fps")
         return {
             "artdiff": __version__,
             "preset": preset,
             "model": {"name": self.card.name, "weights": self.card.digest()},
             "plugins": dict(sorted(self.plugins.items())),
         }
+
+
+def _in_seconds(value: Any) -> bool:
+    """Whether any keyframe stands at a time: then the frames depend on fps."""
+    if not isinstance(value, dict):
+        return False
+    return any(re.fullmatch(r"\d.*s", key) or _in_seconds(part) for key, part in value.items())
 
 
 def find_preset(registry: Registry, name: str) -> Any:
@@ -93,11 +112,12 @@ def resolve(draft: Draft, registry: Registry) -> Plan:
         if side % card.multiple:
             near = max(card.multiple, round(side / card.multiple) * card.multiple)
             raise PresetError(
-                f"{draft.where(key)}: {key}: model {card.name!r} needs a multiple of "
+                f"{draft.at(key)}: model {card.name!r} needs a multiple of "
                 f"{card.multiple}; the nearest is {near} (got {side})"
             )
     sampler = _choose(
-        registry, draft, "samplers", "sampler", preset.sampler.name, preset.sampler.model_extra
+        registry, draft, "samplers", "sampler", preset.sampler.name, preset.sampler.model_extra,
+        "name", SamplerPart.model_fields,
     )
     terms, tracks = [], []
     for label, values in preset.terms.items():
@@ -106,13 +126,15 @@ def resolve(draft: Draft, registry: Registry) -> Plan:
         tracks.append(track)
     effects = tuple(
         _choose(registry, draft, "effects", f"effects.{label}", values.get("use", label),
-                {k: v for k, v in values.items() if k != "use"})
+                {k: v for k, v in values.items() if k != "use"}, "use", ["use"], label)
         for label, values in preset.effects.items()
     )
     frames = preset.frames
     chosen_source = _choose(
-        registry, draft, "frame_sources", "frames", frames.source, frames.model_extra, "source"
+        registry, draft, "frame_sources", "frames", frames.source, frames.model_extra, "source",
+        FramesPart.model_fields,
     )
+    preset = _complete(preset, sampler, terms, effects, chosen_source)
     source = chosen_source.kind(chosen_source.options, Score(preset, tuple(tracks)))
     used = [sampler, *terms, *effects, chosen_source]
     return Plan(
@@ -127,41 +149,62 @@ def resolve(draft: Draft, registry: Registry) -> Plan:
     )
 
 
+def _complete(
+    preset: Preset, sampler: Chosen, terms: Iterable[Chosen], effects: Iterable[Chosen],
+    source: Chosen,
+) -> Preset:
+    """Fill in the options of all that was chosen, as they were checked; keyframes stay."""
+    tables = {"terms": dict(preset.terms), "effects": dict(preset.effects)}
+    for kind, chosen in (("terms", terms), ("effects", effects)):
+        for each in chosen:
+            said = tables[kind][each.label]
+            curves = {k: v for k, v in said.items() if kind == "terms" and is_keyframes(v)}
+            tables[kind][each.label] = said | _plain(each.options) | curves
+    return preset.model_copy(update={
+        "sampler": preset.sampler.model_copy(update=_plain(sampler.options)),
+        "frames": preset.frames.model_copy(update=_plain(source.options)),
+        **tables,
+    })
+
+
+def _plain(options: BaseModel) -> dict[str, Any]:
+    """Options as JSON says them."""
+    return options.model_dump(mode="json")
+
+
 def _model(draft: Draft, registry: Registry) -> ModelCard:
     name = draft.values.get("model", Preset.model_fields["model"].default)
     if not isinstance(name, str):
-        raise PresetError(f"{draft.where('model')}: model: must be a name (got {name!r})")
+        raise PresetError(f"{draft.at('model')}: must be a name (got {name!r})")
     try:
         return registry.get("models", name)
     except PluginError as error:
-        raise PresetError(f"{draft.where('model')}: model: {error}") from None
+        raise PresetError(f"{draft.at('model')}: {error}") from None
 
 
 def _choose(
     registry: Registry, draft: Draft, kind: str, key: str, name: Any,
-    values: Mapping[str, Any] | None, name_key: str = "name",
+    values: Mapping[str, Any] | None, name_key: str, also: Iterable[str], label: str | None = None,
 ) -> Chosen:
+    """Find the class of a name and check its options, beside which the keys `also` may stand."""
     entries = registry.entries(kind)
-    if name not in entries:
-        part = f"{key}.{name_key}" if kind in ("samplers", "frame_sources") else key
-        singular = kind.replace("_", " ").removesuffix("s")
+    if not isinstance(name, str) or name not in entries:
+        part = key if name == label else f"{key}.{name_key}"
+        singular = "guidance term" if kind == "guidance" else kind.replace("_", " ")[:-1]
         raise PresetError(
-            f"{draft.where(part)}: {part}: unknown {singular} {name!r}"
-            f"{nearest(str(name), entries)}"
+            f"{draft.at(part)}: unknown {singular} {name!r}{nearest(str(name), entries)}"
         )
     entry = entries[name]
-    options = check_options(draft, key, entry.value.Options, values or {})
-    return Chosen(key.rpartition(".")[2], name, entry.value, options, entry.plugin)
+    options = check_options(draft, key, entry.value.Options, values or {}, also)
+    return Chosen(label or key, name, entry.value, options, entry.plugin)
 
 
 def check_options(
-    draft: Draft, key: str, model: type[BaseModel], values: Mapping[str, Any]
+    draft: Draft, key: str, model: type[BaseModel], values: Mapping[str, Any],
+    also: Iterable[str] = (),
 ) -> BaseModel:
     """Validate a plugin's options that stand below a dotted key of the preset."""
-    try:
-        return model.model_validate(dict(values))
-    except ValidationError as error:
-        raise explain(draft, error.errors()[0], model, key) from None
+    return validate(draft, model, values, key, also)
 
 
 def _term(
@@ -174,19 +217,22 @@ def _term(
     curves = {
         k: _curve(draft, f"{key}.{k}", v)
         for k, v in rest.items()
-        if isinstance(v, dict) and any(str(frame)[:1] in "-0123456789" for frame in v)
+        if is_keyframes(v)
     }
     steady = {k: v for k, v in rest.items() if k not in curves}
-    extremes = {k: min(curve.values) for k, curve in curves.items()}
-    highest = {k: max(curve.values) for k, curve in curves.items()}
-    name = values.get("use", label)
-    _choose(registry, draft, "guidance", key, name, steady | highest)
-    chosen = _choose(registry, draft, "guidance", key, name, steady | extremes)
-    return chosen, TermTrack(label, weight, {**chosen.options.model_dump(), **curves})
+    name, also = values.get("use", label), ("use", "weight")
+    for extreme in (max, min):
+        numbers = {k: extreme(curve.values) for k, curve in curves.items()}
+        chosen = _choose(
+            registry, draft, "guidance", key, name, steady | numbers, "use", also, label
+        )
+    for k, curve in curves.items():
+        curves[k] = replace(curve, whole=isinstance(getattr(chosen.options, k), int))
+    return chosen, TermTrack(label, weight, {**_plain(chosen.options), **curves})
 
 
 def _curve(draft: Draft, key: str, value: Any) -> Curve:
     try:
         return Curve.parse(value)
     except ValueError as error:
-        raise PresetError(f"{draft.where(key)}: {key}: {error}") from None
+        raise PresetError(f"{draft.at(key)}: {error}") from None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -16,12 +18,13 @@ from artdiff.curve import EASINGS, Curve, Easing, Position
 from artdiff.errors import PresetError, nearest
 
 Values = dict[str, Any]
+M = TypeVar("M", bound=BaseModel)
 
 
 class Part(BaseModel):
-    """A table of a preset: unknown keys are errors, values do not change."""
+    """A table of a preset: unknown keys are errors, true is no number, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Prompt(Part):
@@ -34,7 +37,7 @@ class Prompt(Part):
 class SamplerPart(Part):
     """[sampler]: how noise becomes a picture. Further keys are the sampler's own options."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow")
 
     name: str = Field("dpmpp_2m", description="Sampler; `artdiff plugins list` names them.")
     steps: int = Field(20, ge=1, le=1000, description="Transitions from noise to picture.")
@@ -61,15 +64,24 @@ class GuidancePart(Part):
                 raise ValueError(f"must lie between {low:g} and {high:g} (got {value:g})")
         return curve
 
+    @model_validator(mode="after")
+    def _in_order(self) -> GuidancePart:
+        if self.stop > self.start:
+            raise ValueError(
+                f"guidance begins at start and ends at stop: stop {self.stop:g} must not lie "
+                f"above start {self.start:g}"
+            )
+        return self
+
 
 class FramesPart(Part):
     """[frames]: how many pictures and from where. Further keys are the frame source's options."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow")
 
     source: str = Field("still", description="Frame source, such as still, prompt_animation.")
     count: int = Field(1, ge=1, le=1_000_000, description="Number of frames.")
-    fps: float = Field(24.0, gt=0, le=240, description="Frames a second of the film.")
+    fps: float = Field(24.0, ge=0.1, le=240, description="Frames a second of the film.")
 
 
 class Preset(Part):
@@ -127,6 +139,9 @@ class Preset(Part):
 def _mix(value: Any) -> Any:
     """A prompt is a text, or a list of texts and { text, weight } tables."""
     parts = value if isinstance(value, list | tuple) else [value]
+    for part in parts:
+        if not isinstance(part, str | Mapping | Prompt):
+            raise ValueError(f"must be a text, or a list of texts and {{ text, weight }} (got {part!r})")
     return tuple({"text": part} if isinstance(part, str) else part for part in parts)
 
 
@@ -151,6 +166,11 @@ class Draft:
             key = key.rpartition(".")[0]
         return self.origin.get(key, self.name)
 
+    def at(self, key: str) -> str:
+        """Where a dotted key stands, as errors begin: ``film.toml: sampler.steps``, ``-s seed``."""
+        where = self.where(key)
+        return where if where == f"-s {key}" or not key else f"{where}: {key}"
+
 
 def read_preset(name: str, find: Find) -> Draft:
     """Read a preset by name or path, with everything it extends underneath it.
@@ -158,29 +178,38 @@ def read_preset(name: str, find: Find) -> Draft:
     :param find: turns a preset's name into its file; raises PresetError for unknown names.
     :raises PresetError: a file is missing, is not UTF-8 or not TOML, or extends itself.
     """
-    return _read(name, None, find, ())
+    return _read(name, _locate(name, None, find), find, {})
 
 
-def _read(name: str, beside: Path | None, find: Find, seen: tuple[str, ...]) -> Draft:
-    source = _locate(name, beside, find)
+def _read(
+    name: str, source: Path | Traversable, find: Find, seen: Mapping[Path | str, str]
+) -> Draft:
+    """Read one file over what it extends; `seen` are the files on the way here, as they are shown."""
     label = str(source) if isinstance(source, Path) else name
-    if label in seen:
-        raise PresetError(f"{label}: extends itself ({' -> '.join([*seen, label])})")
+    known = source.resolve() if isinstance(source, Path) else name
+    if known in seen:
+        raise PresetError(f"{label}: extends itself ({' -> '.join([*seen.values(), label])})")
     values = _parse_file(source, label)
     parent = values.pop("extends", None)
-    draft = Draft(Path(label).stem, {}, {})
+    draft = Draft(Path(name).stem if _is_path(name) else name, {}, {})
     if parent is not None:
         if not isinstance(parent, str):
             raise PresetError(f"{label}: extends: must be the name or path of a preset")
-        here = source.parent if isinstance(source, Path) else None
-        below = _read(parent, here, find, (*seen, label))
+        try:
+            above = _locate(parent, source.parent if isinstance(source, Path) else None, find)
+        except PresetError as error:
+            raise PresetError(f"{label}: extends: {error}") from None
+        below = _read(parent, above, find, {**seen, known: label})
         draft = Draft(draft.name, below.values, below.origin)
     return overlay(draft, values, label)
 
 
+def _is_path(name: str) -> bool:
+    return name.endswith(".toml") or "/" in name
+
+
 def _locate(name: str, beside: Path | None, find: Find) -> Path | Traversable:
-    looks_like_path = name.endswith(".toml") or "/" in name
-    if not looks_like_path:
+    if not _is_path(name):
         return find(name)
     path = Path(name)
     if beside is not None and not path.is_absolute():
@@ -193,7 +222,7 @@ def _locate(name: str, beside: Path | None, find: Find) -> Path | Traversable:
 
 def _parse_file(source: Path | Traversable, label: str) -> Values:
     try:
-        return tomllib.loads(source.read_bytes().decode("utf-8"))
+        return tomllib.loads(source.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise PresetError(f"{label}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -204,31 +233,61 @@ def _parse_file(source: Path | Traversable, label: str) -> Values:
         raise PresetError(f"{label}: not TOML: {error}") from error
 
 
-def overlay(draft: Draft, values: Mapping[str, Any], label: str) -> Draft:
-    """Lay values over a draft; tables merge, keyframes and everything else replace."""
+def overlay(draft: Draft, values: Mapping[str, Any], label: str, depth: int = 0) -> Draft:
+    """Lay values over a draft; tables merge, keyframes and everything else replace.
+
+    Another sampler or frame source drops the options of the one that stood there before.
+
+    :param depth: so many levels of tables merge even if they hold keyframes.
+    """
     merged, origin = dict(draft.values), dict(draft.origin)
+    for key, (name, part) in _NAMED.items():
+        old, new = merged.get(key), values.get(key)
+        if isinstance(old, dict) and isinstance(new, dict) and name in old and name in new:
+            if old[name] != new[name]:
+                merged[key] = {
+                    k: v for k, v in old.items()
+                    if k in part.model_fields or _together(draft.where(f"{key}.{k}"), label)
+                }
     if "prompt" in values:
         merged.pop("prompts", None)
     if "prompts" in values:
         merged.pop("prompt", None)
     for key, value in values.items():
-        merged[key] = _merge(merged.get(key), value, key, label, origin)
+        merged[key] = _merge(merged.get(key), value, key, label, origin, depth)
     return Draft(draft.name, merged, origin)
 
 
-def _merge(old: Any, new: Any, key: str, label: str, origin: dict[str, str]) -> Any:
-    if isinstance(old, dict) and isinstance(new, dict) and not _is_keyframes(new):
-        return old | {
-            k: _merge(old.get(k), v, f"{key}.{k}", label, origin) for k, v in new.items()
-        }
-    for said in [k for k in origin if k == key or k.startswith(f"{key}.")]:
-        del origin[said]
-    origin[key] = label
-    return new
+_NAMED: Mapping[str, tuple[str, type[Part]]] = {
+    "sampler": ("name", SamplerPart), "frames": ("source", FramesPart)
+}
+"""Tables whose further keys belong to the class that one of their keys names."""
 
 
-def _is_keyframes(table: Mapping[str, Any]) -> bool:
-    return any(str(key)[:1].isdigit() for key in table)
+def _together(a: str, b: str) -> bool:
+    """Whether two values are said at once, as all ``-s`` of a command are."""
+    return a == b or (a.startswith("-s ") and b.startswith("-s "))
+
+
+def _merge(
+    old: Any, new: Any, key: str, label: str, origin: dict[str, str], depth: int
+) -> Any:
+    table = isinstance(new, dict) and (depth > 0 or not is_keyframes(new))
+    if not (table and isinstance(old, dict)):
+        for said in [k for k in origin if k == key or k.startswith(f"{key}.")]:
+            del origin[said]
+        origin[key] = label
+        old = {}
+    if not table:
+        return new
+    return old | {
+        k: _merge(old.get(k), v, f"{key}.{k}", label, origin, depth - 1) for k, v in new.items()
+    }
+
+
+def is_keyframes(value: Any) -> bool:
+    """Whether a value is a table of keyframes, right or wrong: a key begins like a number."""
+    return isinstance(value, Mapping) and any(re.match(r"-?\d", str(key)) for key in value)
 
 
 def override(draft: Draft, assignments: Iterable[str]) -> Draft:
@@ -238,8 +297,7 @@ def override(draft: Draft, assignments: Iterable[str]) -> Draft:
     """
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
-        path = key.strip().split(".")
-        if not equals or not all(path):
+        if not equals or not all(key.strip().split(".")):
             raise PresetError(f"-s {assignment}: write key=value, such as -s sampler.steps=30")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
@@ -250,11 +308,11 @@ def override(draft: Draft, assignments: Iterable[str]) -> Draft:
 
 
 def assign(draft: Draft, key: str, value: Any, label: str) -> Draft:
-    """Set the value of one dotted key."""
+    """Set the value of one dotted key, which may be one keyframe: ``guidance.scale.50%``."""
     first, *rest = key.split(".")
     for part in reversed(rest):
         value = {part: value}
-    return overlay(draft, {first: value}, label)
+    return overlay(draft, {first: value}, label, depth=len(rest))
 
 
 def underlay(draft: Draft, defaults: Mapping[str, Any], label: str) -> Draft:
@@ -270,30 +328,68 @@ def check(draft: Draft) -> Preset:
     :raises PresetError: one line that names who said the wrong value, the key and the nearest
         right one.
     """
+    return validate(draft, Preset, draft.values)
+
+
+def validate(
+    draft: Draft, model: type[M], values: Mapping[str, Any], prefix: str = "",
+    also: Iterable[str] = (),
+) -> M:
+    """Validate the values that stand below the dotted key `prefix` of a draft.
+
+    :param also: keys that are known beside those of the model.
+    :raises PresetError: see `check`.
+    """
+    _refuse(draft, model, values, prefix)
     try:
-        return Preset.model_validate(draft.values)
+        return model.model_validate(dict(values))
     except ValidationError as error:
-        raise explain(draft, error.errors()[0], Preset) from None
+        errors = error.errors()
+        # a mistyped key comes before the key that is missing because of it
+        first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+        raise explain(draft, first, model, prefix, also) from None
+
+
+def _refuse(draft: Draft, model: type[BaseModel], values: Any, prefix: str) -> None:
+    """Refuse what pydantic lets pass: true for a number, and numbers that are not finite."""
+    for key, value in values.items():
+        dotted = f"{prefix}.{key}" if prefix else str(key)
+        field = model.model_fields.get(key)
+        kinds = [field.annotation, *get_args(field.annotation)] if field else []
+        if isinstance(value, bool) and bool not in kinds and (int in kinds or float in kinds):
+            raise PresetError(f"{draft.at(dotted)}: must be a number (got {value!r})")
+        for number in _floats(value):
+            if not math.isfinite(number):
+                raise PresetError(f"{draft.at(dotted)}: must be a finite number (got {number!r})")
+
+
+def _floats(value: Any) -> Iterator[float]:
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _floats(part)
 
 
 def explain(
-    draft: Draft, error: ErrorDetails, model: type[BaseModel], prefix: str = ""
+    draft: Draft, error: ErrorDetails, model: type[BaseModel], prefix: str = "",
+    also: Iterable[str] = (),
 ) -> PresetError:
     """Say in one line what pydantic found wrong below the dotted key `prefix`."""
     place = [str(part) for part in error["loc"]]
-    key = ".".join([*([prefix] if prefix else []), *place])
-    where = draft.where(key)
-    where = where if where.startswith("-s") else f"{where}: {key}" if key else where
+    where = draft.at(".".join([*([prefix] if prefix else []), *place]))
     if error["type"] == "extra_forbidden":
-        known = _known_keys(model, place[:-1])
+        known = [*_known_keys(model, place[:-1]), *(also if len(place) == 1 else ())]
         return PresetError(f"{where}: unknown key{nearest(place[-1], known)}")
     if error["type"] == "missing":
         return PresetError(f"{where}: is missing")
     message = error["msg"].removeprefix("Value error, ")
     message = message.replace("Input should be", "must be")
-    got = "" if "got " in message or isinstance(error["input"], dict) else (
-        f" (got {error['input']!r})"
-    )
+    message = re.sub(r"a valid dictionary( or instance of \w+)?", "a table", message)
+    shown = repr(error["input"])
+    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+    said = "(got " in message or isinstance(error["input"], BaseModel | dict)
+    got = "" if said else f" (got {shown})"
     if error["type"] == "literal_error" and place[-1] == "easing":
         message += nearest(str(error["input"]), EASINGS)
     return PresetError(f"{where}: {message}{got}")
@@ -304,6 +400,6 @@ def _known_keys(model: type[BaseModel], place: list[str]) -> list[str]:
         field = model.model_fields.get(part)
         annotation = field.annotation if field else None
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return list(Prompt.model_fields)
+            return list(Prompt.model_fields) if place[0] in ("prompt", "prompts") else []
         model = annotation
-    return list(model.model_fields)
+    return [*model.model_fields, *(["extends"] if model is Preset else [])]

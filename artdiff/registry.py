@@ -6,7 +6,8 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -16,8 +17,9 @@ from typing import Any
 import pluggy
 
 from artdiff import hookspecs
-from artdiff.errors import PluginError, nearest
+from artdiff.errors import ArtdiffError, PluginError, nearest
 from artdiff.hookspecs import GROUP, REGISTRATIONS
+from artdiff.model import ModelCard
 
 BUILTINS = ("artdiff.builtins", "artdiff.backends.starter")
 
@@ -35,8 +37,8 @@ class Entry:
 class Registry:
     """Everything that the plugins of one manager offer; each kind is asked for once, lazily."""
 
-    def __init__(self, manager: pluggy.PluginManager) -> None:
-        self.manager = manager
+    def __init__(self, manager: pluggy.PluginManager, trace: bool = False) -> None:
+        self.manager, self.trace = manager, trace
         self._kinds: dict[str, dict[str, Entry]] = {}
 
     @property
@@ -69,17 +71,55 @@ class Registry:
             raise PluginError(f"unknown {singular} {name!r}{nearest(name, entries)}")
         return entries[name].value
 
+    def blame(self, error: Exception) -> PluginError | None:
+        """Name the plugin whose code is deepest in an unexpected error's traceback, if any is."""
+        if isinstance(error, ArtdiffError):
+            return None
+        files = {}
+        for name in self.plugins:
+            file = getattr(self.manager.get_plugin(name), "__file__", None)
+            if file and name not in BUILTINS:
+                files[file.removesuffix("__init__.py")] = name
+        trace, culprit = error.__traceback__, None
+        while trace is not None:
+            path = trace.tb_frame.f_code.co_filename
+            culprit = next((n for prefix, n in files.items() if path.startswith(prefix)), culprit)
+            trace = trace.tb_next
+        if culprit is None:
+            return None
+        return PluginError(f"plugin {culprit!r} failed: {type(error).__name__}: {error}")
+
+    @contextmanager
+    def blaming(self) -> Iterator[None]:
+        """Turn an unexpected error of a plugin's code into one that names the plugin."""
+        try:
+            yield
+        except Exception as error:
+            blamed = self.blame(error)
+            if blamed is None:
+                raise
+            raise blamed from error
+
     def _collect(self, kind: str) -> dict[str, Entry]:
         found: dict[str, Entry] = {}
-        caller = getattr(self.manager.hook, REGISTRATIONS[kind])
+        hook = REGISTRATIONS[kind]
+        caller = getattr(self.manager.hook, hook)
         for impl in sorted(caller.get_hookimpls(), key=lambda impl: impl.plugin_name):
+            if self.trace:
+                _trace_before(hook, [impl], {})
             try:
                 offered = dict(impl.function())
             except Exception as error:
                 raise PluginError(
-                    f"plugin {impl.plugin_name!r} failed in {REGISTRATIONS[kind]}: {error!r}"
+                    f"plugin {impl.plugin_name!r} failed in {hook}: {_said(error)}"
                 ) from error
             for name, value in offered.items():
+                wanted = _wanted(kind, value)
+                if wanted is not None:
+                    raise PluginError(
+                        f"plugin {impl.plugin_name!r} offers {name!r} in {hook}, which must be "
+                        f"{wanted} (got {_brief(value)})"
+                    )
                 if name in found:
                     raise PluginError(
                         f"{kind}: {name!r} is offered by both {found[name].plugin!r} and "
@@ -118,55 +158,58 @@ def create_registry(selection: Selection | None = None) -> Registry:
         hook or a known one with wrong arguments.
     """
     selection = selection or Selection.from_environment()
+    trace = os.environ.get("ARTDIFF_TRACE", "") not in ("", "0")
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
     for name in BUILTINS:
         manager.register(importlib.import_module(name), name)
     for point in _points(selection.names):
         _register(manager, point.name, lambda point=point: point.load())
-    for file in selection.files:
+    for file in dict.fromkeys(selection.files):
         _register(manager, Path(file).stem, lambda file=file: _import_file(Path(file)))
     for plugin in manager.get_plugins():
         name = manager.get_name(plugin)
         for hook in manager.get_hookcallers(plugin) or ():
-            if not hook.has_spec():
+            impls = [impl for impl in hook.get_hookimpls() if impl.plugin is plugin]
+            if not hook.has_spec() and not all(impl.optionalhook for impl in impls):
                 known = [h for h in vars(hookspecs) if h.startswith(("register_", "on_", "load_"))]
                 raise PluginError(
                     f"plugin {name!r} implements the unknown hook {hook.name!r}"
                     f"{nearest(hook.name, known)}"
                 )
-    if os.environ.get("ARTDIFF_TRACE", "") not in ("", "0"):
+    if trace:
         manager.add_hookcall_monitoring(_trace_before, _trace_after)
-    return Registry(manager)
-
-
-def installed_plugins() -> dict[str, EntryPoint]:
-    """Installed plugins by name: entry points of the group ``artdiff``."""
-    return {point.name: point for point in sorted(entry_points(group=GROUP))}
+    return Registry(manager, trace)
 
 
 def _points(names: tuple[str, ...] | None) -> list[EntryPoint]:
-    points = installed_plugins()
+    """The entry points of the group ``artdiff`` that are selected; two of one name both."""
+    points = sorted(entry_points(group=GROUP))
     if names is None:
-        return list(points.values())
-    missing = [name for name in names if name not in points]
+        return points
+    known = {point.name for point in points}
+    missing = [name for name in names if name not in known]
     if missing:
         raise PluginError(
-            f"ARTDIFF_PLUGINS: no plugin {missing[0]!r} is installed{nearest(missing[0], points)}"
+            f"ARTDIFF_PLUGINS: no plugin {missing[0]!r} is installed{nearest(missing[0], known)}"
         )
-    return [points[name] for name in names]
+    return [point for name in dict.fromkeys(names) for point in points if point.name == name]
 
 
 def _register(manager: pluggy.PluginManager, name: str, load: Any) -> None:
     try:
-        manager.register(load(), name)
+        plugin = load()
+        if manager.has_plugin(name):
+            both = " and ".join(_home(p) for p in (manager.get_plugin(name), plugin))
+            raise PluginError(f"two plugins are called {name!r}: {both}; leave one out")
+        manager.register(plugin, name)
     except PluginError:
         raise
     except pluggy.PluginValidationError as error:
         text = " ".join(str(error).split())
         raise PluginError(f"plugin {name!r} does not fit the hooks: {text}") from error
-    except Exception as error:
-        raise PluginError(f"plugin {name!r} could not be loaded: {error!r}") from error
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"plugin {name!r} could not be loaded: {_said(error)}") from error
 
 
 def _import_file(path: Path) -> Any:
@@ -178,8 +221,37 @@ def _import_file(path: Path) -> Any:
         raise PluginError(f"--plugin {path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
+
+
+def _wanted(kind: str, value: Any) -> str | None:
+    """What an offered value must be, if it is not that."""
+    from pydantic import BaseModel
+
+    if kind == "models":
+        return None if isinstance(value, ModelCard) else "a ModelCard"
+    if kind == "presets":
+        return None if hasattr(value, "read_bytes") else "a TOML file, such as a Path"
+    if not isinstance(value, type):
+        return "a class, not an instance"
+    if kind in ("metrics", "importers"):
+        return None
+    options = getattr(value, "Options", None)
+    fits = isinstance(options, type) and issubclass(options, BaseModel)
+    return None if fits else "a class with its options, class Options(BaseModel)"
+
+
+def _home(plugin: Any) -> str:
+    return str(getattr(plugin, "__file__", plugin))
+
+
+def _said(error: BaseException) -> str:
+    return str(error) if isinstance(error, ArtdiffError) else f"{type(error).__name__}: {error}"
 
 
 def _trace_before(hook_name: str, methods: list[Any], arguments: Mapping[str, Any]) -> None:

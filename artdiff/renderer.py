@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from artdiff.errors import ArtdiffError, ModelError, PluginError, PresetError
+from artdiff.errors import ModelError, PresetError
 from artdiff.frames import FrameStore
 from artdiff.plan import Plan
 from artdiff.registry import Registry
@@ -30,7 +30,7 @@ class RenderReport:
 class Renderer(Protocol):
     """Makes the frames that a store lacks; yields frame numbers as they land."""
 
-    def render(self, plan: Plan, store: FrameStore, frames: Sequence[int]) -> Iterator[int]: ...
+    def render(self, plan: Plan, store: FrameStore, frames: range) -> Iterator[int]: ...
 
 
 def select(text: str | None, count: int) -> range:
@@ -38,6 +38,8 @@ def select(text: str | None, count: int) -> range:
 
     :raises PresetError: it is not a selection, or selects no frame.
     """
+    if count < 1:
+        raise PresetError("the film has no frames")
     if text is None:
         return range(count)
     parts = text.split(":")
@@ -113,16 +115,14 @@ class LocalRenderer:
         :raises ArtdiffError: what is finished stays in the store.
         """
         hook = self.registry.hook
-        wanted = set(frames)
-        missing = wanted.intersection(store.missing())
+        missing = set(frames).intersection(store.missing())
         began, made, failure = time.monotonic(), 0, None
-        hook.on_render_start(plan=plan)
         try:
-            if missing:
-                engine = load_engine(plan, self.registry)
+            with self.registry.blaming():
+                hook.on_render_start(plan=plan)
+                engine = load_engine(plan, self.registry) if missing else None
                 for chunk in chunks(frames, plan.preset.batch):
-                    todo = [i for i in chunk if i in missing]
-                    if not todo:
+                    if engine is None or missing.isdisjoint(chunk):
                         continue
                     jobs = [plan.job(i) for i in chunk if i < plan.count]
                     for job, image in zip(jobs, engine.images(jobs), strict=True):
@@ -134,32 +134,13 @@ class LocalRenderer:
                             yield job.index
         except BaseException as error:
             failure = f"{type(error).__name__}: {error}"
-            blamed = explain_plugin_error(error, self.registry)
-            if blamed is not None:
-                raise blamed from error
             raise
         finally:
             seconds = time.monotonic() - began
-            hook.on_render_end(
-                report=RenderReport(plan, str(store.path), made, seconds, failure)
-            )
-
-
-def explain_plugin_error(error: BaseException, registry: Registry) -> PluginError | None:
-    """Name the plugin whose code is deepest in an unexpected error's traceback, if it is one's."""
-    if isinstance(error, ArtdiffError) or not isinstance(error, Exception):
-        return None
-    files = {}
-    for name in registry.plugins:
-        module = registry.manager.get_plugin(name)
-        file = getattr(module, "__file__", None)
-        if file and not name.startswith("artdiff."):
-            files[file.removesuffix("__init__.py")] = name
-    trace, culprit = error.__traceback__, None
-    while trace is not None:
-        path = trace.tb_frame.f_code.co_filename
-        culprit = next((n for prefix, n in files.items() if path.startswith(prefix)), culprit)
-        trace = trace.tb_next
-    if culprit is None:
-        return None
-    return PluginError(f"plugin {culprit!r} failed: {type(error).__name__}: {error}")
+            report = RenderReport(plan, str(store.path), made, seconds, failure)
+            try:
+                with self.registry.blaming():
+                    hook.on_render_end(report=report)
+            except Exception:
+                if failure is None:  # the first error is the one to tell
+                    raise

@@ -106,6 +106,11 @@ class Score:
     def seed(self) -> int:
         return self.preset.seed
 
+    def seed_after(self, number: int) -> int:
+        """The seed `number` places after the preset's, round the end of 64 bits."""
+        seed = self.seed + number
+        return seed if seed < 2**64 else seed - 2**64
+
     def value(self, curve: Curve, frame: float) -> float:
         """A curve's value at a frame."""
         return curve.at(frame, self.count, self.preset.frames.fps)

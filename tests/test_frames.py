@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -336,6 +337,16 @@ def test_two_processes_in_one_folder(tmp_path):
     store = FrameStore.existing(folder)
     assert store.missing() == [] and store.verify() == []
     assert len(list(folder.iterdir())) == 61
+
+
+def test_threads_on_one_frame(store):
+    """Threads share a process number, so only the random part keeps their files apart."""
+    names = {frames.temp_beside(store.png(0)) for _ in range(50)}
+    assert len(names) == 50
+    with ThreadPoolExecutor(8) as pool:
+        for written in [pool.submit(store.write, 0, picture(0, 64), {}) for _ in range(40)]:
+            written.result()
+    assert store.present() == [0] and store.verify() == []
 
 
 def test_who_comes_second_with_other_settings_is_refused(tmp_path, monkeypatch):

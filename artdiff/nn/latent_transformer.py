@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
@@ -53,6 +54,8 @@ def time_features(t: Tensor, width: int) -> Tensor:
     return torch.cat([angles.cos(), angles.sin()], dim=1)
 
 
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
 def place_features(height: int, width: int, count: int, device: torch.device) -> Tensor:
     """Where each of height x width patches lies in the frame, (height * width, 4 * count).
 

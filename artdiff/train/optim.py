@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from artdiff.train.recipe import OptimRecipe
 
-
 _QUINTICS = (
     (8.2616, -23.4984, 16.7497),
     (4.0305, -2.8775, 0.5188),

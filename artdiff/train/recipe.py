@@ -33,23 +33,23 @@ class DataRecipe(Part):
     count: Count
     held_out: Count = 512
     workers: Annotated[int, Field(ge=0)] = 2
-    cache: Path | None = Field(None, description="picture cache; default: data beside the folder")
+    cache: Path | None = Field(default=None, description="picture cache; else data beside the folder")
 
 
 class OptimRecipe(Part):
     """Optimizer and learning-rate course."""
 
     name: Literal["muon", "adamw"] = "muon"
-    convs: bool = Field(False, description="Muon also takes dense convolutions, flattened")
+    convs: bool = Field(default=False, description="Muon also takes dense convolutions, flattened")
     muon_lr: Positive = 2e-3
     adam_lr: Positive = 1e-3
     momentum: Share = 0.95
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    clip: Positive = Field(1.0, description="largest norm of all gradients together")
-    warmup: Annotated[int, Field(ge=0)] = Field(200, description="steps of linear rise")
+    clip: Positive = Field(default=1.0, description="largest norm of all gradients together")
+    warmup: Annotated[int, Field(ge=0)] = Field(default=200, description="steps of linear rise")
     course: Literal["constant", "cosine"] = "constant"
-    cooldown: Share = Field(0.0, description="last share of a constant course, falling to zero")
+    cooldown: Share = Field(default=0.0, description="last share of a constant course, falling")
 
 
 class EmaRecipe(Part):
@@ -82,7 +82,7 @@ class CadenceRecipe(Part):
     """How often checkpoints, validations and sample sheets are made."""
 
     save_minutes: Positive = 5.0
-    save_steps: Count | None = Field(None, description="also save at every multiple of this step")
+    save_steps: Count | None = Field(default=None, description="also save at multiples of this step")
     validate_steps: Count = 250
     sheet_steps: Count = 500
 
@@ -92,9 +92,9 @@ class AutoencoderRecipe(Part):
 
     model: CodecConfig = CodecConfig()
     crop: Count = 128
-    noise: float = Field(0.3, ge=0, description="largest noise on the latents the decoder sees")
-    halved: Share = Field(0.2, description="share of steps on pictures of half the size")
-    validation: Count = Field(64, description="held-out pictures in a validation")
+    noise: float = Field(default=0.3, ge=0, description="largest noise that the decoder sees")
+    halved: Share = Field(default=0.2, description="share of steps on pictures of half the size")
+    validation: Count = Field(default=64, description="held-out pictures in a validation")
 
 
 class DenoiserRecipe(Part):
@@ -102,10 +102,10 @@ class DenoiserRecipe(Part):
 
     codec: Path = Field(description="model.safetensors of the trained codec")
     model: LatentTransformerConfig = LatentTransformerConfig()
-    empty: Share = Field(0.1, description="share of captions that are left empty")
-    unknown: Share = Field(0.03, description="share of words replaced by the unknown word")
-    validation: Count = Field(256, description="held-out pictures in a validation")
-    prompts: list[str] = Field([], description="what the sample sheets show")
+    empty: Share = Field(default=0.1, description="share of captions that are left empty")
+    unknown: Share = Field(default=0.03, description="share of words replaced by the unknown word")
+    validation: Count = Field(default=256, description="held-out pictures in a validation")
+    prompts: list[str] = Field(default=[], description="what the sample sheets show")
     guidance: Positive = 4.0
     sheet_steps: Count = 12
 

@@ -7,6 +7,6 @@ from artdiff import hookimpl
 
 @hookimpl
 def register_frame_sources() -> dict[str, type]:
-    from artdiff_plugins.latent_interpolation.source import LatentInterpolation
+    from .source import LatentInterpolation
 
     return {"latent_interpolation": LatentInterpolation}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, Field
 
 from artdiff import Easing, FrameJob, Score, Start, ease
+
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**64)]
 
 
 class LatentInterpolation:
@@ -15,14 +19,14 @@ class LatentInterpolation:
     """
 
     class Options(BaseModel, extra="forbid"):
-        seeds: tuple[int, ...] = Field((), description="The stops; empty = seed, seed + 1, ...")
+        seeds: tuple[Seed, ...] = Field((), description="The stops; empty = seed, seed + 1, ...")
         stops: int = Field(4, ge=1, le=10_000, description="How many stops, when seeds is empty.")
         loop: bool = Field(True, description="Return to the first seed at the end.")
         ease: Easing = Field("linear", description="How it moves between two stops.")
 
     def __init__(self, options: Options, score: Score) -> None:
         self.options, self.score = options, score
-        self.seeds = options.seeds or tuple(score.seed + i for i in range(options.stops))
+        self.seeds = options.seeds or tuple(map(score.seed_after, range(options.stops)))
 
     def __len__(self) -> int:
         return self.score.count

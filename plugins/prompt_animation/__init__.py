@@ -7,6 +7,6 @@ from artdiff import hookimpl
 
 @hookimpl
 def register_frame_sources() -> dict[str, type]:
-    from artdiff_plugins.prompt_animation.source import PromptAnimation
+    from .source import PromptAnimation
 
     return {"prompt_animation": PromptAnimation}

@@ -37,5 +37,5 @@ class PromptAnimation:
         if self.options.noise == "fixed":
             return Start.at(self.score.seed)
         stop, rest = divmod(index, self.options.travel_frames)
-        seed = self.score.seed + stop
-        return Start(seed, seed + 1, rest / self.options.travel_frames)
+        here, there = self.score.seed_after(stop), self.score.seed_after(stop + 1)
+        return Start(here, there, rest / self.options.travel_frames)

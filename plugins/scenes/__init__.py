@@ -7,6 +7,6 @@ from artdiff import hookimpl
 
 @hookimpl
 def register_datasets() -> dict[str, type]:
-    from artdiff_plugins.scenes.dataset import Scenes
+    from .dataset import Scenes
 
     return {"scenes": Scenes}

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from artdiff_plugins.scenes import words
-from artdiff_plugins.scenes.words import OBJECTS, object_words
+from . import words
+from .words import OBJECTS, object_words
 
 
 class Writer:
@@ -27,7 +27,7 @@ class Writer:
         return self.pick(words.COLOR_WORDS.get(name, [name]))
 
     def subject(self, record: Mapping[str, Any]) -> str:
-        """"a big red fox", "two foxes", "fox"."""
+        """ "a big red fox", "two foxes", "fox"."""
         entry = object_words(OBJECTS[record["object"]])
         count = record["count"]
         which = int(self.rng.integers(len(entry.singular)))
@@ -41,7 +41,9 @@ class Writer:
         if count > 1:
             parts.insert(0, self.pick(words.NUMBERS[count]))
         elif self.maybe(0.75):
-            parts.insert(0, "an" if parts[0][0] in "aeiou" and not parts[0].startswith("u") else "a")
+            parts.insert(
+                0, "an" if parts[0][0] in "aeiou" and not parts[0].startswith("u") else "a"
+            )
         if count == 1 and record["place"] != "center" and self.maybe(0.6):
             parts.append(self.pick(words.PLACES[record["place"]]))
         return " ".join(parts)
@@ -83,7 +85,11 @@ class Writer:
         colors = [self.color(c) for c in record["colors"]]
         if self.maybe(0.5):
             return [f"{' and '.join(colors)} {name}"]
-        return [f"{name} in {' and '.join(colors)}" if self.maybe(0.6) else f"{name}, {' and '.join(colors)}"]
+        return [
+            f"{name} in {' and '.join(colors)}"
+            if self.maybe(0.6)
+            else f"{name}, {' and '.join(colors)}"
+        ]
 
     def write(self, record: Mapping[str, Any]) -> str:
         parts = getattr(self, record["kind"])(record)

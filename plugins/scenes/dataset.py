@@ -1,4 +1,4 @@
-"""The scenes dataset: an endless supply of captioned illustrations, picture i a function of (seed, i)."""
+"""The scenes dataset: endless captioned illustrations, picture i a function of (seed, i)."""
 
 from __future__ import annotations
 
@@ -8,25 +8,43 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from artdiff_plugins.scenes import objects, styles, words
-from artdiff_plugins.scenes.captions import Writer
-from artdiff_plugins.scenes.paint import Paint, mix
-from artdiff_plugins.scenes.patterns import paint_ground, paint_pattern
-from artdiff_plugins.scenes.scenery import Scenery, View
-from artdiff_plugins.scenes.words import COLORS, OBJECTS, object_words
+from . import objects, styles, words
+from .captions import Writer
+from .paint import Paint, mix
+from .patterns import paint_ground, paint_pattern
+from .scenery import Scenery, View
+from .words import COLORS, OBJECTS, object_words
 
 STYLE_SHARE = {
-    "flat": 0.36, "watercolor": 0.09, "pixel art": 0.09, "line art": 0.08, "neon": 0.08,
-    "halftone": 0.07, "stained glass": 0.07, "oil": 0.07, "mosaic": 0.05, "low poly": 0.04,
+    "flat": 0.36,
+    "watercolor": 0.09,
+    "pixel art": 0.09,
+    "line art": 0.08,
+    "neon": 0.08,
+    "halftone": 0.07,
+    "stained glass": 0.07,
+    "oil": 0.07,
+    "mosaic": 0.05,
+    "low poly": 0.04,
 }
 GRADE_SHARE = {
-    "natural": 0.70, "pastel": 0.07, "synthwave": 0.07, "sepia": 0.04, "mono": 0.04,
-    "golden": 0.04, "icy": 0.04,
+    "natural": 0.70,
+    "pastel": 0.07,
+    "synthwave": 0.07,
+    "sepia": 0.04,
+    "mono": 0.04,
+    "golden": 0.04,
+    "icy": 0.04,
 }
 KIND_SHARE = {"portrait": 0.32, "scene": 0.53, "pattern": 0.15}
 TIME_SHARE = {"day": 0.36, "sunset": 0.22, "night": 0.2, "dawn": 0.14, "aurora": 0.08}
 WEATHER_SHARE = {
-    "clear": 0.44, "clouds": 0.18, "snowfall": 0.1, "rain": 0.08, "fog": 0.08, "rainbow": 0.06,
+    "clear": 0.44,
+    "clouds": 0.18,
+    "snowfall": 0.1,
+    "rain": 0.08,
+    "fog": 0.08,
+    "rainbow": 0.06,
     "storm": 0.06,
 }
 
@@ -61,14 +79,29 @@ class Scenes:
             return options[int(rng.integers(len(options)))]
 
         record: dict[str, Any] = {
-            "kind": choose(KIND_SHARE), "style": choose(STYLE_SHARE), "grade": choose(GRADE_SHARE),
-            "object": None, "color": None, "count": 0, "size": "medium", "place": "center",
-            "scene": None, "time": None, "weather": "clear", "season": None,
-            "pattern": None, "ground": None, "colors": [],
+            "kind": choose(KIND_SHARE),
+            "style": choose(STYLE_SHARE),
+            "grade": choose(GRADE_SHARE),
+            "object": None,
+            "color": None,
+            "count": 0,
+            "size": "medium",
+            "place": "center",
+            "scene": None,
+            "time": None,
+            "weather": "clear",
+            "season": None,
+            "pattern": None,
+            "ground": None,
+            "colors": [],
         }
         if record["kind"] == "portrait":
-            record |= {"object": one(OBJECTS), "count": 1, "ground": one(words.GROUNDS),
-                       "colors": [one(COLORS)]}
+            record |= {
+                "object": one(OBJECTS),
+                "count": 1,
+                "ground": one(words.GROUNDS),
+                "colors": [one(COLORS)],
+            }
             if rng.random() < 0.15:
                 record["count"] = int(rng.integers(2, 4))
         elif record["kind"] == "scene":
@@ -116,8 +149,13 @@ class Scenes:
             paint_ground(paint, rng, record["ground"], COLORS[record["colors"][0]])
             _portrait(paint, rng, record)
         else:
-            scenery = Scenery(paint, rng, record["time"] or "day", record["weather"],
-                              record["season"] or "summer")
+            scenery = Scenery(
+                paint,
+                rng,
+                record["time"] or "day",
+                record["weather"],
+                record["season"] or "summer",
+            )
             view = scenery.paint_scene(record["scene"])
             if record["object"]:
                 _stand_in(paint, rng, record, view)
@@ -131,9 +169,19 @@ class Scenes:
     def vocabulary(self) -> list[str]:
         """Every word that a caption can hold, sorted."""
         phrases: list[str] = ["a an one in the of on with and background style"]
-        for table in (words.WEATHERS, words.SEASONS, words.SCENES, words.PATTERNS, words.GROUNDS,
-                      words.STYLES, words.GRADES, words.NUMBERS, words.SIZES, words.PLACES,
-                      words.COLOR_WORDS):
+        for table in (
+            words.WEATHERS,
+            words.SEASONS,
+            words.SCENES,
+            words.PATTERNS,
+            words.GROUNDS,
+            words.STYLES,
+            words.GRADES,
+            words.NUMBERS,
+            words.SIZES,
+            words.PLACES,
+            words.COLOR_WORDS,
+        ):
             phrases += [phrase for options in table.values() for phrase in options]
         phrases += [*words.FILLERS, *COLORS]
         phrases += [phrase for light in words.LIGHTS.values() for phrase in light.words]
@@ -165,11 +213,11 @@ def _stand_in(paint: Paint, rng: np.random.Generator, record: dict[str, Any], vi
     center = {"left": 74.0, "center": 128.0, "right": 182.0}[record["place"]]
     if count > 1:
         center = 128.0
-    _, top, bottom = objects.extent(name)
+    bottom = objects.bottom(name)
     ambient = mix(view.light.ambient, (1, 1, 1), 0.45)
     color = COLORS[record["color"]] if record["color"] else None
     image = objects.picture(name, color, ambient)
-    floats = scene in words.SKYLESS or (home == "a" and scene not in words.SKYLESS)
+    floats = home == "a"
     for x in _columns(count, side, center):
         x += float(rng.uniform(-4, 4))
         if scene in words.SKYLESS:
@@ -180,6 +228,13 @@ def _stand_in(paint: Paint, rng: np.random.Generator, record: dict[str, Any], vi
             y = view.ground - (bottom - 0.5) * side + float(rng.uniform(-3, 3))
             wet = scene == "sea"
             shadow = mix(view.light.ambient, (0, 0, 0), 0.8)
-            paint.ellipse(x, view.ground - (2 if wet else 1), side * 0.4, side * 0.06, shadow,
-                          0.2 if wet else 0.28, blur=3)
+            paint.ellipse(
+                x,
+                view.ground - (2 if wet else 1),
+                side * 0.4,
+                side * 0.06,
+                shadow,
+                0.2 if wet else 0.28,
+                blur=3,
+            )
         paint.image(image, x, y, side)

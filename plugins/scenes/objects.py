@@ -9,7 +9,7 @@ from importlib.resources import files
 import numpy as np
 import skia
 
-from artdiff_plugins.scenes.paint import RGB
+from .paint import RGB
 
 RESOLUTION = 256
 
@@ -36,11 +36,10 @@ def _pixels(name: str) -> np.ndarray:
 
 
 @cache
-def extent(name: str) -> tuple[float, float, float]:
-    """Where the drawing lies in its square, as fractions: centre x, top and bottom."""
-    solid = _pixels(name)[..., 3] > 40
-    rows, cols = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
-    return (cols[0] + cols[-1] + 1) / 2 / RESOLUTION, rows[0] / RESOLUTION, (rows[-1] + 1) / RESOLUTION
+def bottom(name: str) -> float:
+    """Where the drawing ends in its square, as a fraction of the height from the top."""
+    rows = np.flatnonzero((_pixels(name)[..., 3] > 40).any(1))
+    return (rows[-1] + 1) / RESOLUTION
 
 
 def picture(name: str, color: RGB | None, ambient: RGB) -> skia.Image:
@@ -48,10 +47,12 @@ def picture(name: str, color: RGB | None, ambient: RGB) -> skia.Image:
     pixels = _pixels(name).astype(np.float32) / 255
     body, alpha = pixels[..., :3], pixels[..., 3:]
     if color is not None:
-        luminance = body @ np.float32((0.3, 0.59, 0.11))
-        low, high = np.float32(color) * 0.35, np.float32(color) * 0.45 + 0.55
-        stops = np.stack([low, np.float32(color), high])
-        body = np.stack([np.interp(luminance, (0.05, 0.55, 1.0), stops[:, k]) for k in range(3)], -1)
-    body = body * np.float32(ambient)
+        luminance = body @ np.array((0.3, 0.59, 0.11), np.float32)
+        middle = np.array(color, np.float32)
+        stops = np.stack([middle * 0.35, middle, middle * 0.45 + 0.55])
+        body = np.stack(
+            [np.interp(luminance, (0.05, 0.55, 1.0), stops[:, k]) for k in range(3)], -1
+        )
+    body = body * np.array(ambient, np.float32)
     rgba = (np.clip(np.concatenate([body, alpha], -1), 0, 1) * 255 + 0.5).astype(np.uint8)
     return skia.Image.fromarray(np.ascontiguousarray(rgba), colorType=skia.kRGBA_8888_ColorType)

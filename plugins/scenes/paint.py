@@ -1,4 +1,4 @@
-"""A small drawing surface over skia: colours are (r, g, b) in [0, 1], lengths are pixels of a 256 grid."""
+"""Drawing on skia: colours are (r, g, b) in [0, 1], lengths are pixels of a 256 grid."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ class Paint:
         pixels = self.surface.makeImageSnapshot().toarray(colorType=skia.kRGBA_8888_ColorType)
         return np.ascontiguousarray(pixels[..., :3])
 
-    def brush(self, color: RGB, alpha: float = 1.0, blur: float = 0.0, width: float = 0.0) -> skia.Paint:
+    def brush(
+        self, color: RGB, alpha: float = 1.0, blur: float = 0.0, width: float = 0.0
+    ) -> skia.Paint:
         brush = skia.Paint(AntiAlias=True, Color=colour4(color, alpha))
         if blur:
             brush.setMaskFilter(skia.MaskFilter.MakeBlur(skia.kNormal_BlurStyle, blur))
@@ -72,20 +74,38 @@ class Paint:
         self.canvas.drawPaint(skia.Paint(Shader=shader))
 
     def circle(
-        self, x: float, y: float, r: float, color: RGB, alpha: float = 1.0, blur: float = 0.0,
+        self,
+        x: float,
+        y: float,
+        r: float,
+        color: RGB,
+        alpha: float = 1.0,
+        blur: float = 0.0,
         width: float = 0.0,
     ) -> None:
         self.canvas.drawCircle(x, y, r, self.brush(color, alpha, blur, width))
 
     def ellipse(
-        self, x: float, y: float, rx: float, ry: float, color: RGB, alpha: float = 1.0,
+        self,
+        x: float,
+        y: float,
+        rx: float,
+        ry: float,
+        color: RGB,
+        alpha: float = 1.0,
         blur: float = 0.0,
     ) -> None:
         oval = skia.Rect(x - rx, y - ry, x + rx, y + ry)
         self.canvas.drawOval(oval, self.brush(color, alpha, blur))
 
     def rect(
-        self, x: float, y: float, w: float, h: float, color: RGB, alpha: float = 1.0,
+        self,
+        x: float,
+        y: float,
+        w: float,
+        h: float,
+        color: RGB,
+        alpha: float = 1.0,
         corner: float = 0.0,
     ) -> None:
         box = skia.Rect(x, y, x + w, y + h)
@@ -97,8 +117,13 @@ class Paint:
         self.canvas.drawPath(path, self.brush(color, alpha))
 
     def line(
-        self, points: Sequence[Point], color: RGB, width: float, alpha: float = 1.0,
-        blur: float = 0.0, smooth: bool = False,
+        self,
+        points: Sequence[Point],
+        color: RGB,
+        width: float,
+        alpha: float = 1.0,
+        blur: float = 0.0,
+        smooth: bool = False,
     ) -> None:
         brush = self.brush(color, alpha, blur, width)
         if smooth:
@@ -108,14 +133,15 @@ class Paint:
         self.canvas.drawPath(path, brush)
 
     def land(
-        self, ridge: Sequence[Point], color: RGB, bottom_color: RGB | None = None,
+        self,
+        ridge: Sequence[Point],
+        color: RGB,
+        bottom_color: RGB | None = None,
         smooth: float = 0.0,
     ) -> None:
         """Fill everything below a ridge line that runs from left to right."""
         path = skia.Path()
-        path.addPoly(
-            [skia.Point(*p) for p in [(-40, 300), *ridge, (SIZE + 40, 300)]], True
-        )
+        path.addPoly([skia.Point(*p) for p in [(-40, 300), *ridge, (SIZE + 40, 300)]], True)
         brush = self.brush(color)
         if bottom_color is not None:
             top = min(y for _, y in ridge)
@@ -128,7 +154,9 @@ class Paint:
             brush.setPathEffect(skia.CornerPathEffect.Make(smooth))
         self.canvas.drawPath(path, brush)
 
-    def image(self, picture: skia.Image, x: float, y: float, side: float, flip: bool = False) -> None:
+    def image(
+        self, picture: skia.Image, x: float, y: float, side: float, flip: bool = False
+    ) -> None:
         """Draw a square picture with its centre at (x, y)."""
         self.canvas.save()
         self.canvas.translate(x, y)

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import skia
 
-from artdiff_plugins.scenes.paint import RGB, SIZE, Paint, colour4, mix, rgb, shade
+from .paint import RGB, SIZE, Paint, colour4, mix, rgb, shade
 
 
-def paint_pattern(paint: Paint, rng: np.random.Generator, pattern: str, colors: Sequence[RGB]) -> None:
+def paint_pattern(
+    paint: Paint, rng: np.random.Generator, pattern: str, colors: Sequence[RGB]
+) -> None:
     """Fill the picture with the named pattern."""
     _PATTERNS[pattern](paint, rng, list(colors))
 
@@ -25,9 +27,18 @@ def _waves(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:
     for i in range(7):
         t = i / 6
         xs = np.linspace(-30, 286, 40)
-        ys = 52 + 32 * i + (20 - i) * np.sin(xs / 48 * f + a[0] + i * 0.7) + 5 * np.sin(xs / 21 + a[1] + i)
+        ys = (
+            52
+            + 32 * i
+            + (20 - i) * np.sin(xs / 48 * f + a[0] + i * 0.7)
+            + 5 * np.sin(xs / 21 + a[1] + i)
+        )
         color = c[i % len(c)]
-        p.land(list(zip(map(float, xs), map(float, ys), strict=True)), shade(color, 0.25 - 0.4 * t), smooth=8)
+        p.land(
+            list(zip(map(float, xs), map(float, ys), strict=True)),
+            shade(color, 0.25 - 0.4 * t),
+            smooth=8,
+        )
 
 
 def _mandala(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:
@@ -68,7 +79,10 @@ def _spiral(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:
         t = np.linspace(0, 1, 60)
         a = turn + 2 * np.pi * arm / arms + hand * 4.2 * np.sqrt(t)
         inner = [_polar(x, y, float(200 * k), float(b)) for k, b in zip(t, a, strict=True)]
-        outer = [_polar(x, y, float(200 * k), float(b + np.pi / arms)) for k, b in zip(t, a, strict=True)]
+        outer = [
+            _polar(x, y, float(200 * k), float(b + np.pi / arms))
+            for k, b in zip(t, a, strict=True)
+        ]
         p.polygon([*inner, *outer[::-1]], c[1 + arm % (len(c) - 1)])
 
 
@@ -98,8 +112,11 @@ def _triangles(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:
             x, y = i * side / 2, j * side
             up = (i + j) % 2 == 0
             color = c[int(rng.integers(len(c)))]
-            points = [(x, y + side), (x + side, y + side), (x + side / 2, y)] if up else [
-                (x, y), (x + side, y), (x + side / 2, y + side)]
+            points = (
+                [(x, y + side), (x + side, y + side), (x + side / 2, y)]
+                if up
+                else [(x, y), (x + side, y), (x + side / 2, y + side)]
+            )
             p.polygon(points, shade(color, float(rng.choice([-0.15, 0.0, 0.2]))))
 
 
@@ -114,14 +131,26 @@ def _circles(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:
 def _kaleidoscope(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:
     p.canvas.drawColor(colour4(shade(c[0], -0.2)))
     n = 6
-    shapes = [(rng.uniform(20, 150), rng.uniform(-0.4, 0.4), rng.uniform(14, 34), int(rng.integers(len(c))),
-               float(rng.choice([-0.2, 0.1, 0.35]))) for _ in range(9)]
+    shapes = [
+        (
+            rng.uniform(20, 150),
+            rng.uniform(-0.4, 0.4),
+            rng.uniform(14, 34),
+            int(rng.integers(len(c))),
+            float(rng.choice([-0.2, 0.1, 0.35])),
+        )
+        for _ in range(9)
+    ]
     for r, da, size, k, tone in sorted(shapes, reverse=True):
         for sector in range(n):
             for mirror in (-1, 1):
                 a = 2 * np.pi * sector / n + mirror * (np.pi / (2 * n) + da * 0.5)
                 x, y = _polar(128, 128, r, a)
-                tip, left, right = _polar(x, y, size, a), _polar(x, y, size, a + 2.2), _polar(x, y, size, a - 2.2)
+                tip, left, right = (
+                    _polar(x, y, size, a),
+                    _polar(x, y, size, a + 2.2),
+                    _polar(x, y, size, a - 2.2),
+                )
                 p.polygon([tip, left, right], shade(c[k], tone))
     p.circle(128, 128, 15, shade(c[-1], 0.3))
 
@@ -176,16 +205,28 @@ def _layers(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:
         r = 150 - 24 * k
         points = []
         for a in np.linspace(0, 2 * np.pi, 48, endpoint=False):
-            wobble = 1 + 0.09 * np.sin(3 * a + phase[0] + k * 0.5) + 0.05 * np.sin(5 * a + phase[1] + k)
+            wobble = (
+                1 + 0.09 * np.sin(3 * a + phase[0] + k * 0.5) + 0.05 * np.sin(5 * a + phase[1] + k)
+            )
             points.append(_polar(x, y, float(r * wobble), float(a)))
         p.polygon([(a + 2, b + 4) for a, b in points], (0, 0, 0), 0.22)
         p.polygon(points, mix(c[k % len(c)], shade(c[-1], -0.2), 0.12 * k))
 
 
 _PATTERNS = {
-    "waves": _waves, "mandala": _mandala, "rays": _rays, "spiral": _spiral, "tiles": _tiles,
-    "triangles": _triangles, "circles": _circles, "kaleidoscope": _kaleidoscope,
-    "stripes": _stripes, "blobs": _blobs, "flow": _flow, "hexagons": _hexagons, "layers": _layers,
+    "waves": _waves,
+    "mandala": _mandala,
+    "rays": _rays,
+    "spiral": _spiral,
+    "tiles": _tiles,
+    "triangles": _triangles,
+    "circles": _circles,
+    "kaleidoscope": _kaleidoscope,
+    "stripes": _stripes,
+    "blobs": _blobs,
+    "flow": _flow,
+    "hexagons": _hexagons,
+    "layers": _layers,
 }
 
 
@@ -200,7 +241,10 @@ def paint_ground(paint: Paint, rng: np.random.Generator, ground: str, color: RGB
         paint.canvas.drawColor(colour4(color))
         for k in range(12):
             a = 2 * np.pi * (k + 0.25) / 12
-            paint.polygon([(128, 128), _polar(128, 128, 260, a), _polar(128, 128, 260, a + np.pi / 12)], light)
+            paint.polygon(
+                [(128, 128), _polar(128, 128, 260, a), _polar(128, 128, 260, a + np.pi / 12)],
+                light,
+            )
     elif ground == "disc":
         paint.canvas.drawColor(colour4(mix(light, rgb("#ffffff"), 0.45)))
         paint.circle(128, 128, 106, color)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from artdiff_plugins.scenes.paint import RGB, SIZE, Paint, Point, colour4, mix, rgb, shade
-from artdiff_plugins.scenes.words import LIGHTS, Light
+from .paint import RGB, SIZE, Paint, Point, colour4, mix, rgb, shade
+from .words import LIGHTS, Light
 
 WHITE = rgb("#f4f8fc")
 # grass near, grass far, leaves, trunk
@@ -35,7 +35,12 @@ class Scenery:
     """Paints one landscape; every random choice comes from the given generator."""
 
     def __init__(
-        self, paint: Paint, rng: np.random.Generator, time: str, weather: str, season: str,
+        self,
+        paint: Paint,
+        rng: np.random.Generator,
+        time: str,
+        weather: str,
+        season: str,
     ) -> None:
         self.paint, self.rng = paint, rng
         self.time, self.weather, self.season = time, weather, season
@@ -184,7 +189,11 @@ class Scenery:
         elif self.weather == "snowfall":
             for _ in range(60):
                 self.paint.circle(
-                    self.uniform(0, SIZE), self.uniform(0, SIZE), self.uniform(1.5, 3.2), WHITE, 0.9
+                    self.uniform(0, SIZE),
+                    self.uniform(0, SIZE),
+                    self.uniform(1.5, 3.2),
+                    WHITE,
+                    0.9,
                 )
 
     # -- things that stand around ----------------------------------------------------------
@@ -206,7 +215,13 @@ class Scenery:
         trunk = self.lit(TRUNK, far)
         self.paint.rect(x - h * 0.05, y - h * 0.5, h * 0.1, h * 0.5, trunk)
         if self.season == "winter":
-            for dx, dy in ((-0.22, -0.85), (0.0, -0.98), (0.22, -0.85), (-0.14, -0.7), (0.15, -0.68)):
+            for dx, dy in (
+                (-0.22, -0.85),
+                (0.0, -0.98),
+                (0.22, -0.85),
+                (-0.14, -0.7),
+                (0.15, -0.68),
+            ):
                 self.paint.line([(x, y - h * 0.45), (x + h * dx, y + h * dy)], trunk, h * 0.045)
             return
         leaf = self.lit(self.leaves, far)
@@ -223,7 +238,9 @@ class Scenery:
         glow = rgb("#ffd76a") if self.time in ("night", "aurora", "sunset") else rgb("#7fb2d6")
         for dx in (-0.27, 0.27):
             self.paint.rect(x + w * (dx - 0.09), y - h * 0.72, w * 0.18, w * 0.18, glow)
-        self.paint.rect(x - w * 0.09, y - h * 0.45, w * 0.18, h * 0.45, self.lit(shade(roof, -0.3)))
+        self.paint.rect(
+            x - w * 0.09, y - h * 0.45, w * 0.18, h * 0.45, self.lit(shade(roof, -0.3))
+        )
 
     def flowers(self, top: float, count: int) -> None:
         for i in range(count):
@@ -261,11 +278,16 @@ class Scenery:
         for i in range(2, len(line) - 2):
             (x0, y0), (x, y), (x1, y1) = line[i - 1], line[i], line[i + 1]
             if y < y0 and y < y1 and y < horizon - height * 0.5:
-                l_, r_ = (x + (x0 - x) * depth, y + (y0 - y) * depth), (
-                    x + (x1 - x) * depth, y + (y1 - y) * depth)
+                l_, r_ = (
+                    (x + (x0 - x) * depth, y + (y0 - y) * depth),
+                    (x + (x1 - x) * depth, y + (y1 - y) * depth),
+                )
                 low = max(l_[1], r_[1])
-                zig = [(x + (r_[0] - x) * 0.3, low - 2), (x - 2, low + 5),
-                       (x + (l_[0] - x) * 0.4, low - 3)]
+                zig = [
+                    (x + (r_[0] - x) * 0.3, low - 2),
+                    (x - 2, low + 5),
+                    (x + (l_[0] - x) * 0.4, low - 3),
+                ]
                 self.paint.polygon([l_, (x, y), r_, *zig], snow)
 
     def meadow_ground(self, top: float, far: float = 0.0) -> None:
@@ -289,7 +311,9 @@ class Scenery:
         for base, far in ((150, 0.55), (168, 0.35), (188, 0.15)):
             self.paint.land(self.rolling(base, 13), self.lit(self.grass_far, far), smooth=16)
         for _ in range(5):
-            self.round_tree(self.uniform(5, 250), self.uniform(188, 200), self.uniform(26, 36), 0.1)
+            self.round_tree(
+                self.uniform(5, 250), self.uniform(188, 200), self.uniform(26, 36), 0.1
+            )
         self.meadow_ground(206)
         if self.season in ("spring", "summer"):
             self.flowers(214, 16)
@@ -298,7 +322,9 @@ class Scenery:
     def scene_forest(self) -> View:
         self.sky(190)
         leafy = self.season in ("spring", "autumn")
-        for row, (y, h, far, n) in enumerate(((176, 76, 0.5, 10), (192, 96, 0.25, 8), (208, 116, 0.0, 5))):
+        for row, (y, h, far, n) in enumerate(
+            ((176, 76, 0.5, 10), (192, 96, 0.25, 8), (208, 116, 0.0, 5))
+        ):
             for i in range(n):
                 x = (i + 0.5 * (row % 2)) * SIZE / (n - 1) + self.uniform(-8, 8)
                 tree = self.round_tree if leafy else self.pine
@@ -356,8 +382,13 @@ class Scenery:
         for _ in range(2):
             x, w, h = self.uniform(0, 220), self.uniform(36, 64), self.uniform(26, 48)
             self.paint.polygon(
-                [(x, 170), (x + 7, 170 - h), (x + w - 7, 170 - h), (x + w, 170)], mesa)
-        for base, far, color in ((168, 0.3, "#e6b872"), (190, 0.12, "#e0a75c"), (214, 0.0, "#d9984a")):
+                [(x, 170), (x + 7, 170 - h), (x + w - 7, 170 - h), (x + w, 170)], mesa
+            )
+        for base, far, color in (
+            (168, 0.3, "#e6b872"),
+            (190, 0.12, "#e0a75c"),
+            (214, 0.0, "#d9984a"),
+        ):
             self.paint.land(self.rolling(base, 10), self.lit(rgb(color), far), smooth=24)
         for _ in range(2):
             self.cactus(self.uniform(16, 240), self.uniform(190, 204), self.uniform(22, 36))
@@ -367,14 +398,24 @@ class Scenery:
         green = self.lit(rgb("#3f8f4f"))
         w = h * 0.17
         self.paint.line([(x, y), (x, y - h)], green, w)
-        self.paint.line([(x, y - h * 0.4), (x - h * 0.28, y - h * 0.4), (x - h * 0.28, y - h * 0.7)], green, w * 0.8)
-        self.paint.line([(x, y - h * 0.3), (x + h * 0.28, y - h * 0.3), (x + h * 0.28, y - h * 0.6)], green, w * 0.8)
+        self.paint.line(
+            [(x, y - h * 0.4), (x - h * 0.28, y - h * 0.4), (x - h * 0.28, y - h * 0.7)],
+            green,
+            w * 0.8,
+        )
+        self.paint.line(
+            [(x, y - h * 0.3), (x + h * 0.28, y - h * 0.3), (x + h * 0.28, y - h * 0.6)],
+            green,
+            w * 0.8,
+        )
 
     def scene_meadow(self) -> View:
         self.sky(150)
         for base, far in ((142, 0.5), (154, 0.3)):
             self.paint.land(self.rolling(base, 9), self.lit(rgb("#6fb56a"), far), smooth=16)
-        self.paint.land(self.rolling(166, 3), self.lit(rgb("#5fb04c"), 0.1), self.lit(rgb("#4a9a40")))
+        self.paint.land(
+            self.rolling(166, 3), self.lit(rgb("#5fb04c"), 0.1), self.lit(rgb("#4a9a40"))
+        )
         self.flowers(168, 110)
         return self.view(232, 150)
 
@@ -383,7 +424,12 @@ class Scenery:
         self.sky(160)
         self.paint.land(self.rolling(156, 10), self.lit(rgb("#c9d9ea"), 0.35), smooth=18)
         for i in range(6):
-            self.pine(16 + 45 * i + self.uniform(-14, 14), 180 + self.uniform(-4, 6), self.uniform(34, 52), 0.2)
+            self.pine(
+                16 + 45 * i + self.uniform(-14, 14),
+                180 + self.uniform(-4, 6),
+                self.uniform(34, 52),
+                0.2,
+            )
         snow = self.lit(rgb("#f3f8fd"))
         self.paint.land(self.rolling(184, 5), snow, shade(snow, -0.06), smooth=18)
         return self.view(234, 160)
@@ -429,25 +475,45 @@ class Scenery:
         self.sky(190)
         rock, x = self.lit(rgb("#5b4750"), 0.1), self.uniform(100, 156)
         for _ in range(4):
-            self.paint.circle(x + self.uniform(-12, 12), self.uniform(26, 62), self.uniform(14, 22),
-                              self.lit(rgb("#57505c"), 0.1), 0.9)
+            self.paint.circle(
+                x + self.uniform(-12, 12),
+                self.uniform(26, 62),
+                self.uniform(14, 22),
+                self.lit(rgb("#57505c"), 0.1),
+                0.9,
+            )
         self.paint.circle(x, 88, 34, rgb("#ff7a2e"), 0.45, blur=14)
         self.paint.polygon([(x - 120, 208), (x - 20, 86), (x + 20, 86), (x + 120, 208)], rock)
         lava = rgb("#ff8a2a")
-        self.paint.polygon([(x - 20, 86), (x + 20, 86), (x + 13, 96), (x - 13, 96)], rgb("#ffd04a"))
+        self.paint.polygon(
+            [(x - 20, 86), (x + 20, 86), (x + 13, 96), (x - 13, 96)], rgb("#ffd04a")
+        )
         for dx in (-34, 6, 40):
-            self.paint.line([(x + dx * 0.2, 92), (x + dx * 0.6, 130), (x + dx, 190)], lava, 6, smooth=True)
+            self.paint.line(
+                [(x + dx * 0.2, 92), (x + dx * 0.6, 130), (x + dx, 190)], lava, 6, smooth=True
+            )
         self.paint.land(self.rolling(204, 6), self.lit(rgb("#4a5b3f")), smooth=12)
         return self.view(236, 190)
 
     def scene_space(self) -> View:
-        self.paint.radial([rgb("#2d2260"), rgb("#131138"), rgb("#070716")], self.uniform(60, 200),
-                          self.uniform(60, 200), 200)
+        self.paint.radial(
+            [rgb("#2d2260"), rgb("#131138"), rgb("#070716")],
+            self.uniform(60, 200),
+            self.uniform(60, 200),
+            200,
+        )
         for color in ("#7a3fb0", "#2f6fc0"):
-            self.paint.ellipse(self.uniform(30, 226), self.uniform(30, 226), 76, 40, rgb(color), 0.3, blur=24)
+            self.paint.ellipse(
+                self.uniform(30, 226), self.uniform(30, 226), 76, 40, rgb(color), 0.3, blur=24
+            )
         for _ in range(80):
-            self.paint.circle(self.uniform(0, SIZE), self.uniform(0, SIZE), self.uniform(0.6, 1.6),
-                              (1, 1, 0.95), self.uniform(0.4, 1))
+            self.paint.circle(
+                self.uniform(0, SIZE),
+                self.uniform(0, SIZE),
+                self.uniform(0.6, 1.6),
+                (1, 1, 0.95),
+                self.uniform(0.4, 1),
+            )
         hues = ["#f2a154", "#5ec6c0", "#d9689a", "#8f9be8"]
         for corner in self.rng.permutation(4)[:2]:
             x, y = 52 + 152 * (corner % 2), 52 + 152 * (corner // 2)
@@ -456,23 +522,37 @@ class Scenery:
             self.paint.circle(x, y, r, color)
             self.paint.circle(x - r * 0.3, y - r * 0.3, r * 0.45, shade(color, 0.25), 0.8)
             if self.rng.random() < 0.4:
-                ring = [(x + 1.8 * r * float(np.cos(a)), y + 0.5 * r * float(np.sin(a)))
-                        for a in np.linspace(-0.35, np.pi + 0.35, 20)]
+                ring = [
+                    (x + 1.8 * r * float(np.cos(a)), y + 0.5 * r * float(np.sin(a)))
+                    for a in np.linspace(-0.35, np.pi + 0.35, 20)
+                ]
                 self.paint.line(ring, shade(color, 0.4), 3)
         return View(150, 150, LIGHTS["day"], 1.0)
 
     def scene_underwater(self) -> View:
         self.paint.vertical([rgb("#39b6d8"), rgb("#1877b4"), rgb("#0b3f7d")])
         for x in self.rng.uniform(10, 246, 4):
-            self.paint.polygon([(x, -10), (x + 22, -10), (x + 62, 270), (x - 8, 270)], (1, 1, 1), 0.08)
+            self.paint.polygon(
+                [(x, -10), (x + 22, -10), (x + 62, 270), (x - 8, 270)], (1, 1, 1), 0.08
+            )
         sand = rgb("#c9b07a")
         self.paint.land(self.rolling(226, 6), mix(sand, rgb("#1877b4"), 0.35), smooth=18)
         for x in self.rng.uniform(8, 248, 6):
-            color = mix(rgb(("#3fae6a", "#ef6f7f", "#f2a24a")[int(self.rng.integers(3))]), rgb("#1877b4"), 0.2)
+            color = mix(
+                rgb(("#3fae6a", "#ef6f7f", "#f2a24a")[int(self.rng.integers(3))]),
+                rgb("#1877b4"),
+                0.2,
+            )
             h = self.uniform(26, 52)
             wave = [(float(x) + 5 * np.sin(k * 1.4), 240 - h * k / 5) for k in range(6)]
             self.paint.line([(float(a), float(b)) for a, b in wave], color, 6, smooth=True)
         for _ in range(14):
-            self.paint.circle(self.uniform(0, SIZE), self.uniform(10, 210), self.uniform(2, 5),
-                              (1, 1, 1), 0.55, width=1.4)
+            self.paint.circle(
+                self.uniform(0, SIZE),
+                self.uniform(10, 210),
+                self.uniform(2, 5),
+                (1, 1, 1),
+                0.55,
+                width=1.4,
+            )
         return View(196, 120, LIGHTS["day"], 1.0)

@@ -11,10 +11,18 @@ import cv2
 import numpy as np
 from scipy.spatial import Delaunay, cKDTree
 
-from artdiff_plugins.scenes.paint import rgb
+from .paint import RGB, rgb
 
 Picture = np.ndarray  # (H, W, 3) uint8
-PAPER = np.float32(rgb("#f7f2e6"))
+LUMA = np.array((0.3, 0.59, 0.11), np.float32)
+"""Luminance of linear mixes, near enough to Rec. 601."""
+
+
+def _color(color: RGB) -> np.ndarray:
+    return np.array(color, np.float32)
+
+
+PAPER = _color(rgb("#f7f2e6"))
 
 
 def _noise(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
@@ -80,8 +88,13 @@ def _watercolor(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     size = picture.shape[0]
     y, x = np.mgrid[0:size, 0:size].astype(np.float32)
     bend = size / 256 * 3.5
-    moved = cv2.remap(picture, x + bend * _noise(rng, size, 14), y + bend * _noise(rng, size, 14),
-                      cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    moved = cv2.remap(
+        picture,
+        x + bend * _noise(rng, size, 14),
+        y + bend * _noise(rng, size, 14),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT,
+    )
     wash = cv2.medianBlur((moved * 255).astype(np.uint8), 7).astype(np.float32) / 255
     rim = cv2.GaussianBlur(wash, (0, 0), 4) - wash
     wash = wash - 0.35 * np.clip(rim, 0, 1) - 0.15 * np.abs(rim)
@@ -102,7 +115,7 @@ def _stained_glass(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     cells, lines = _voronoi(picture.shape[0], 19.0, 0.3)
     glass = np.clip(_saturate(_mean_by_cell(picture, cells), 1.35) * 1.08, 0, 1)
     lead = np.maximum(lines, 0.75 * _edges(picture, 3))[..., None]
-    return glass * (1 - lead) + np.float32((0.07, 0.07, 0.09)) * lead
+    return glass * (1 - lead) + _color((0.07, 0.07, 0.09)) * lead
 
 
 def _low_poly(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -116,22 +129,22 @@ def _mosaic(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     big = cv2.resize(np.clip(tiles + bumps, 0, 1), (size, size), interpolation=cv2.INTER_NEAREST)
     y, x = np.mgrid[0:size, 0:size] % (size // 32)
     grout = (((x == 0) | (y == 0))[..., None] * np.float32(0.5)).astype(np.float32)
-    return big * (1 - grout) + np.float32((0.9, 0.88, 0.84)) * grout
+    return big * (1 - grout) + _color((0.9, 0.88, 0.84)) * grout
 
 
 def _line_art(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     ink = _edges(picture, 2)[..., None]
-    luminance = picture @ np.float32((0.3, 0.59, 0.11))
+    luminance = picture @ LUMA
     wash = np.clip(0.42 - cv2.GaussianBlur(luminance, (0, 0), 1.2), 0, 1)[..., None] * 0.35
     page = PAPER * (1 - wash)
-    return page * (1 - ink) + np.float32((0.1, 0.1, 0.13)) * ink
+    return page * (1 - ink) + _color((0.1, 0.1, 0.13)) * ink
 
 
 def _halftone(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     size = picture.shape[0]
     cells = cv2.resize(picture, (32, 32), interpolation=cv2.INTER_AREA)
     color = cv2.resize(_saturate(cells, 1.5), (size, size), interpolation=cv2.INTER_NEAREST)
-    dark = 1 - cells @ np.float32((0.3, 0.59, 0.11))
+    dark = 1 - cells @ LUMA
     radius = cv2.resize(1.2 + 3.2 * np.sqrt(dark), (size, size), interpolation=cv2.INTER_NEAREST)
     y, x = (np.mgrid[0:size, 0:size] * (256 / size)) % 8 - 3.5
     dots = np.clip(radius - np.sqrt(x * x + y * y) + 0.5, 0, 1)[..., None].astype(np.float32)
@@ -143,8 +156,9 @@ def _oil(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     size = picture.shape[0]
     swirl = _noise(rng, size, 24)
     y, x = np.mgrid[0:size, 0:size].astype(np.float32)
-    moved = cv2.remap(picture, x + 4 * swirl, y + 3 * swirl, cv2.INTER_LINEAR,
-                      borderMode=cv2.BORDER_REFLECT)
+    moved = cv2.remap(
+        picture, x + 4 * swirl, y + 3 * swirl, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+    )
     dabs = cv2.xphoto.oilPainting((moved * 255).astype(np.uint8), 4, 12).astype(np.float32) / 255
     return np.clip(_saturate(dabs, 1.2) * (1 + 0.06 * _noise(rng, size, 40))[..., None], 0, 1)
 
@@ -157,20 +171,27 @@ def _neon(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     light = vivid * lines[..., None]
     glow = cv2.GaussianBlur(light, (0, 0), 7) * 1.1 + cv2.GaussianBlur(light, (0, 0), 2.5) * 0.5
     core = np.clip(lines - 0.35, 0, 1)[..., None] * 0.45
-    return np.clip(picture * 0.06 + np.float32((0.03, 0.02, 0.08)) + glow + light + core, 0, 1)
+    return np.clip(picture * 0.06 + _color((0.03, 0.02, 0.08)) + glow + light + core, 0, 1)
 
 
 _STYLES = {
-    "flat": lambda picture, rng: picture, "watercolor": _watercolor, "pixel art": _pixel_art,
-    "stained glass": _stained_glass, "line art": _line_art, "halftone": _halftone,
-    "mosaic": _mosaic, "oil": _oil, "neon": _neon, "low poly": _low_poly,
+    "flat": lambda picture, rng: picture,
+    "watercolor": _watercolor,
+    "pixel art": _pixel_art,
+    "stained glass": _stained_glass,
+    "line art": _line_art,
+    "halftone": _halftone,
+    "mosaic": _mosaic,
+    "oil": _oil,
+    "neon": _neon,
+    "low poly": _low_poly,
 }
 
 
 def _gradient_map(picture: np.ndarray, stops: str, amount: float) -> np.ndarray:
     """Colour by luminance along the stops, dark to light."""
-    colors = np.float32([rgb(c) for c in stops.split()])
-    luminance = picture @ np.float32((0.3, 0.59, 0.11))
+    colors = np.array([rgb(c) for c in stops.split()], np.float32)
+    luminance = picture @ LUMA
     at = np.linspace(0, 1, len(colors))
     mapped = np.stack([np.interp(luminance, at, colors[:, k]) for k in range(3)], -1)
     return (picture * (1 - amount) + mapped * amount).astype(np.float32)

@@ -7,6 +7,6 @@ from artdiff import hookimpl
 
 @hookimpl
 def register_frame_sources() -> dict[str, type]:
-    from artdiff_plugins.still.source import Still
+    from .source import Still
 
     return {"still": Still}

@@ -20,5 +20,5 @@ class Still:
         return self.score.count
 
     def __getitem__(self, index: int) -> FrameJob:
-        seed = self.score.seed + index
+        seed = self.score.seed_after(index)
         return self.score.job(index, self.score.prompts(index), Start.at(seed), seed)
