@@ -1,0 +1,66 @@
+"""Makes every picture in docs/pictures again: grids of prompts and strips of the shipped presets.
+
+    python docs/make_pictures.py            # all
+    python docs/make_pictures.py fox lake   # only those whose name contains a word
+
+Nothing is selected: grids show the seeds 0 to 8, strips the preset as it ships.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import artdiff
+from artdiff.frames import save_picture
+
+HERE = Path(__file__).parent / "pictures"
+
+GRIDS = {
+    "grid-fox": "a red fox in the snow, watercolor",
+    "grid-lake": "mountain lake at sunset, oil painting",
+    "grid-city": "city skyline at night, neon lights",
+    "grid-sailboat": "a sailboat on the sea at dawn, flat design",
+    "grid-strawberry": "a strawberry on a turquoise background, pop art",
+    "grid-village": "a village in winter, snowing, pixel art",
+}
+FILMS = (
+    "four-seasons dawn-to-night style-morph dream-loop animal-parade abstract-loop "
+    "storm-and-rainbow space-trip"
+).split()
+STILLS = ("postcards", "portrait")
+
+
+def grid(name: str, prompt: str) -> None:
+    """Nine pictures of a prompt, seeds 0 to 8."""
+    images = [image for _, image in artdiff.image(prompt, 9)]
+    save_picture(HERE / f"{name}.png", artdiff.contact_sheet(images, 3, cell=176, gap=4))
+
+
+def strip(name: str, folder: Path) -> None:
+    """Eight evenly spaced frames of a shipped film, or all pictures of a batch of stills."""
+    done = artdiff.render(name, folder / f"{name}.png" if name in STILLS else folder / name)
+    paths = sorted(done.folder.glob("*.png"))
+    if name in STILLS:
+        sheet = artdiff.contact_sheet(paths, 6 if len(paths) == 12 else 3, cell=176, gap=4)
+    else:
+        sheet = artdiff.film_strip(paths, 8, max_width=1440)
+    save_picture(HERE / f"{name}.png", sheet)
+
+
+def main(words: list[str]) -> None:
+    def wanted(name: str) -> bool:
+        return not words or any(word in name for word in words)
+
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, prompt in GRIDS.items():
+            if wanted(name):
+                grid(name, prompt)
+        for name in (*FILMS, *STILLS):
+            if wanted(name):
+                strip(name, Path(temporary))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
