@@ -7,9 +7,6 @@ import io
 import json
 import os
 import re
-import secrets
-import socket
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,14 +18,12 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from artdiff.errors import FrameError, MachineError
+from artdiff.files import save_bytes, sweep_temps, write_whole
 
 MANIFEST = "render.json"
 TEXT_KEY = "artdiff"
 _FORMAT = 1
 _FRAME = re.compile(r"(\d{6,})\.(?:png|json)")
-_TEMP = re.compile(r"\.artdiff-tmp-(\w+)-(\d+)-[0-9a-f]{16}-(.+)", re.DOTALL)
-_HOST = re.sub(r"\W", "_", socket.gethostname()) or "host"
-_STALE_SECONDS = 3600.0
 
 
 # Pure parts: settings, their key, and how two of them differ.
@@ -134,94 +129,11 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     return settings
 
 
-def temp_beside(target: Path) -> Path:
-    """A fresh temporary name in the folder of ``target``, with its suffix; see `sweep_temps`."""
-    token = secrets.token_hex(8)
-    return target.with_name(f".artdiff-tmp-{_HOST}-{os.getpid()}-{token}-{target.name}")
-
-
-def sweep_temps(folder: Path, name: str | None = None) -> None:
-    """Remove temporary files that dead processes left in ``folder`` (only those for ``name``).
-
-    A file is left over when its process on this machine is gone, or when it is an hour old.
-    Raises OSError.
-    """
-    for path in folder.iterdir():
-        found = _TEMP.fullmatch(path.name)
-        if found and name in (None, found[3]) and _is_left_over(path, found[1], int(found[2])):
-            path.unlink(missing_ok=True)
-
-
-def _is_left_over(path: Path, host: str, pid: int) -> bool:
-    # Windows has no harmless way to ask with os.kill, so there only age counts.
-    if host == _HOST and os.name == "posix" and not _is_alive(pid):
-        return True
-    try:
-        return time.time() - path.stat().st_mtime > _STALE_SECONDS
-    except FileNotFoundError:  # its owner has just finished it
-        return False
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # alive, of another user
-        return True
-    return True
-
-
-def _write_whole(target: Path, data: bytes, *, exclusive: bool = False) -> None:
-    """Write a file so that it is there whole or not at all; raises OSError.
-
-    With ``exclusive``, an existing file wins: FileExistsError.
-    """
-    temp = temp_beside(target)
-    try:
-        with open(temp, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if exclusive and _linked(temp, target):
-            return
-        os.replace(temp, target)
-    finally:
-        temp.unlink(missing_ok=True)
-
-
-def save_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file at once: it is there whole, or as it was. Makes its folder.
-
-    Raises MachineError when the machine cannot.
-    """
-    target = Path(path).absolute()
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(target, data)
-    except OSError as error:
-        raise MachineError(f"cannot write {target}: {error.strerror}") from error
-
-
 def save_picture(path: str | os.PathLike[str], picture: Image.Image) -> None:
     """Write a picture without settings (a contact sheet, say) as PNG, at once."""
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     save_bytes(path, buffer.getvalue())
-
-
-def _linked(temp: Path, target: Path) -> bool:
-    """Hard-link, which never overwrites; False where the file system cannot."""
-    try:
-        os.link(temp, target)
-    except FileExistsError:
-        raise
-    except OSError:  # FAT and some network disks have no links; os.replace tells other reasons
-        return False
-    return True
-
-
-# The folder.
 
 
 @dataclass(frozen=True)
@@ -310,14 +222,14 @@ class FrameStore:
                     "to overwrite; give another -o folder"
                 )
             with suppress(FileExistsError):  # another process was faster: compare below
-                _write_whole(target, self._record(), exclusive=True)
+                write_whole(target, self._record(), exclusive=True)
         there = _read_manifest(self.path)
         if there is None:
             raise FrameError(f"{target} went away while it was read; try again")
         if key_of(there["settings"]) != self.key:
             raise FrameError(_refusal(self.path, there["settings"], self.manifest))
         if there["count"] != self.count:
-            _write_whole(target, self._record())
+            write_whole(target, self._record())
 
     def _record(self) -> bytes:
         record = {
@@ -392,8 +304,8 @@ class FrameStore:
         }
         text = json.dumps(record, indent=1, sort_keys=True, allow_nan=False) + "\n"
         try:
-            _write_whole(png, data)
-            _write_whole(png.with_suffix(".json"), text.encode())
+            write_whole(png, data)
+            write_whole(png.with_suffix(".json"), text.encode())
         except OSError as error:
             raise MachineError(
                 f"cannot write {png.name}: {error.strerror}; {self._kept()} in {self.path}"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
-import struct
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -18,10 +16,11 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import imageio_ffmpeg
 import numpy as np
-from PIL import Image
 
 from artdiff.errors import MachineError, VideoError
-from artdiff.frames import FrameStore, load_image, sweep_temps, temp_beside
+from artdiff.files import on_disk, sweep_temps, temp_beside
+from artdiff.frames import FrameStore, load_image
+from artdiff.webp import probe_webp, write_webp
 
 if TYPE_CHECKING:
     from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
@@ -126,16 +125,16 @@ def encode(
     stream = _padded(_watched(chain((first,), images), on_frame), size)
     temp = temp_beside(target)
     try:
-        with _on_disk(target):
+        with on_disk(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             sweep_temps(target.parent, target.name)
         if form.codec == "webp":
-            count = _write_webp(temp, stream, size, rate, quality, loop)
+            count = write_webp(temp, stream, size, rate, quality, loop)
         else:
             count = _write_ffmpeg(temp, stream, size, rate, quality, loop)
         found = probe(temp)
         _check(target.name, form, found, size, rate, count)
-        with _on_disk(target):
+        with on_disk(target):
             with open(temp, "rb+") as file:
                 os.fsync(file.fileno())
             os.replace(temp, target)
@@ -159,15 +158,6 @@ def parse_fps(fps: Fps) -> Fraction:
     if not Fraction(1, 10) <= exact <= 1000:
         raise VideoError(f"fps {fps} is outside 0.1 to 1000; write 24, say")
     return exact.limit_denominator(100_000)
-
-
-@contextmanager
-def _on_disk(target: Path) -> Iterator[None]:
-    # narrow on purpose: an OSError of the caller's frames or callback stays what it is
-    try:
-        yield
-    except OSError as error:
-        raise MachineError(f"cannot write {target}: {error.strerror or error}") from error
 
 
 def _format_of(target: Path) -> Format:
@@ -318,70 +308,6 @@ def _failure(temp: Path, log: IO[str]) -> VideoError | MachineError:
     return VideoError(f"ffmpeg could not write the {temp.suffix} film: {reason}")
 
 
-# Animated WebP. ffmpeg and pillow both write it through libwebp's animation encoder, which drops
-# a frame that equals the one before and keeps all frames until the end. So pillow compresses each
-# frame as a picture here, and these few lines put them in a row (RFC 9649, section 2.7).
-
-
-def _write_webp(
-    temp: Path,
-    images: Iterator[np.ndarray],
-    size: tuple[int, int],
-    rate: Fraction,
-    quality: int,
-    loop: int,
-) -> int:
-    if max(size) > 16383:
-        raise VideoError(f".webp holds at most 16383 pixels a side, not {max(size)}; write .mp4")
-    count = 0
-    canvas = _uint24(size[0] - 1) + _uint24(size[1] - 1)
-    with _on_disk(temp.parent):
-        temp.write_bytes(
-            b"RIFF\0\0\0\0WEBP"
-            + _chunk(b"VP8X", b"\x02\0\0\0" + canvas)
-            + _chunk(b"ANIM", b"\0\0\0\xff" + struct.pack("<H", loop))
-        )
-    for image in images:
-        # whole milliseconds that sum up to the right time
-        length = round((count + 1) * 1000 / rate) - round(count * 1000 / rate)
-        header = b"\0" * 6 + canvas + _uint24(length) + b"\x02"
-        frame = _chunk(b"ANMF", header + _still_webp(image, quality))
-        with _on_disk(temp.parent), open(temp, "ab") as file:
-            file.write(frame)
-        count += 1
-    length = temp.stat().st_size - 8
-    if length >= 2**32 - 10:
-        raise VideoError(".webp holds at most 4 GiB; write .mp4")
-    with _on_disk(temp.parent), open(temp, "rb+") as file:
-        file.seek(4)
-        file.write(struct.pack("<I", length))
-    return count
-
-
-def _still_webp(image: np.ndarray, quality: int) -> bytes:
-    """The bitstream chunk of a lossy WebP picture, without its file header."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "WEBP", quality=quality, method=4)
-    data = buffer.getvalue()
-    at = 12
-    while data[at : at + 4] != b"VP8 ":
-        at += 8 + _padded_length(data, at)
-    return data[at : at + 8 + _padded_length(data, at)]
-
-
-def _padded_length(data: bytes, at: int) -> int:
-    (length,) = struct.unpack_from("<I", data, at + 4)
-    return length + length % 2
-
-
-def _chunk(name: bytes, payload: bytes) -> bytes:
-    return name + struct.pack("<I", len(payload)) + payload + b"\0" * (len(payload) % 2)
-
-
-def _uint24(value: int) -> bytes:
-    return struct.pack("<I", value)[:3]
-
-
 # Looking at a finished film.
 
 
@@ -418,55 +344,8 @@ def _probe_ffmpeg(file: Path) -> Probe:
 
 
 def _probe_webp(file: Path) -> Probe:
-    # pillow's animation reader would hold the whole file twice; one frame at a time is enough
-    frames, milliseconds, mode = 0, 0, ""
-    canvas = (0, 0)
-    try:
-        for name, payload in _webp_chunks(file):
-            if name == b"VP8X":
-                canvas = (_int24(payload, 4) + 1, _int24(payload, 7) + 1)
-            elif name == b"ANMF":
-                frames += 1
-                milliseconds += _int24(payload, 12)
-                with Image.open(io.BytesIO(_as_still(payload))) as image:
-                    image.load()
-                    mode = image.mode.lower()
-    except (OSError, SyntaxError, ValueError, struct.error) as error:
-        raise VideoError(f"{file.name} is no whole film: {error}") from error
-    if not frames or milliseconds <= 0:
-        raise VideoError(f"{file.name} is no film but a still picture")
-    duration = milliseconds / 1000
-    return Probe(*canvas, frames / duration, frames, "webp", mode, duration)
-
-
-def _webp_chunks(file: Path) -> Iterator[tuple[bytes, bytes]]:
-    """Name and content of each chunk of a WebP file. Raises ValueError where it is cut off."""
-    with open(file, "rb") as stream:
-        head = stream.read(12)
-        if head[:4] != b"RIFF" or head[8:] != b"WEBP":
-            raise ValueError("it does not begin like WebP")
-        end = 8 + struct.unpack_from("<I", head, 4)[0]
-        if end > file.stat().st_size:
-            raise ValueError("it is cut off")
-        while stream.tell() < end:
-            name, length = struct.unpack("<4sI", stream.read(8))
-            payload = stream.read(length)
-            if len(payload) != length:
-                raise ValueError("it is cut off")
-            stream.read(length % 2)
-            yield name, payload
-
-
-def _as_still(payload: bytes) -> bytes:
-    """The content of an ANMF chunk as a WebP file of its own."""
-    inner = payload[16:]
-    if inner[:4] == b"ALPH":
-        inner = _chunk(b"VP8X", b"\x10\0\0\0" + payload[6:12]) + inner
-    return _chunk(b"RIFF", b"WEBP" + inner)
-
-
-def _int24(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 3], "little")
+    width, height, frames, duration, mode = probe_webp(file)
+    return Probe(width, height, frames / duration, frames, "webp", mode, duration)
 
 
 def _check(

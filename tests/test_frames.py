@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import artdiff.files as files
 import artdiff.frames as frames
 from artdiff.errors import FrameError, MachineError
 from artdiff.frames import FrameStore, key_of, load_image, read_settings
@@ -146,6 +147,7 @@ def test_death_in_the_middle_of_a_write(store, stop_at):
     """A process that dies just before the PNG or just before the sidecar gets its name."""
     code = f"""
 import os, numpy as np
+import artdiff.files as files
 import artdiff.frames as frames
 store = frames.FrameStore.existing({str(store.path)!r})
 real = os.replace
@@ -169,7 +171,7 @@ store.write(1, np.zeros((8, 8, 3), np.uint8), {{}})
 
 
 def test_temps_of_the_living_stay(store):
-    living = frames.temp_beside(store.path / "000001.png")
+    living = files.temp_beside(store.path / "000001.png")
     living.write_text("half")
     far = store.path / ".artdiff-tmp-elsewhere-1-0123456789abcdef-000001.png"
     far.write_text("half")
@@ -341,7 +343,7 @@ def test_two_processes_in_one_folder(tmp_path):
 
 def test_threads_on_one_frame(store):
     """Threads share a process number, so only the random part keeps their files apart."""
-    names = {frames.temp_beside(store.png(0)) for _ in range(50)}
+    names = {files.temp_beside(store.png(0)) for _ in range(50)}
     assert len(names) == 50
     with ThreadPoolExecutor(8) as pool:
         for written in [pool.submit(store.write, 0, picture(0, 64), {}) for _ in range(40)]:
