@@ -27,12 +27,8 @@ types: $(VENV)/.ready-test
 docs: $(VENV)/.ready-test
 	$(BIN)/python docs/generate.py
 
-pictures: film
-	$(BIN)/artdiff sheet renders/four-seasons.frames --strip 8 -o docs/pictures/four-seasons.png
-	$(BIN)/artdiff render postcards -o renders/postcards.png
-	$(BIN)/artdiff sheet renders/postcards.frames --columns 4 -o docs/pictures/starter-model.png
-	$(BIN)/artdiff render docs/starter-limits.toml -o renders/starter-limits.png
-	$(BIN)/artdiff sheet renders/starter-limits.frames --columns 4 --labels -o docs/pictures/starter-limits.png
+pictures: $(VENV)/.ready-test
+	$(BIN)/python docs/make_pictures.py
 
 check: lint types test
 

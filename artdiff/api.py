@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from artdiff import frames as frame_files
 from artdiff.errors import FrameError, PresetError
+from artdiff.files import save_bytes
 from artdiff.frames import FrameStore
 from artdiff.plan import Plan, draft_preset, resolve
 from artdiff.preset import Draft, assign, overlay, override
@@ -52,7 +53,7 @@ class Work:
 
 
 def prepare(
-    preset: str | Draft,
+    preset: str | Path | Draft,
     registry: Registry,
     settings: Iterable[str] | Mapping[str, Any] = (),
     frames: str | None = None,
@@ -62,22 +63,25 @@ def prepare(
 
     :raises ArtdiffError: the preset, a setting, a name or the selection is wrong.
     """
-    draft = draft_preset(registry, preset) if isinstance(preset, str) else preset
+    draft = preset if isinstance(preset, Draft) else draft_preset(registry, str(preset))
     if isinstance(settings, Mapping):
         for key, value in settings.items():
             draft = assign(draft, key, value, "settings")
     else:
         draft = override(draft, settings)
-    plan = resolve(draft, registry)
-    if preview:
-        steps = max(4, plan.preset.sampler.steps // 2)
-        draft = overlay(draft, {"sampler": {"steps": steps}}, "--preview")
+    with registry.blaming():
         plan = resolve(draft, registry)
-    chosen = select(frames, plan.count)
+        if preview:
+            steps = plan.preset.sampler.steps
+            draft = overlay(
+                draft, {"sampler": {"steps": min(steps, max(4, steps // 2))}}, "--preview"
+            )
+            plan = resolve(draft, registry)
+        chosen = select(frames, plan.count)
     fps = plan.preset.frames.fps
     if preview and len(chosen) > STRIDE:
         chosen = chosen[::STRIDE]
-        fps = fps / STRIDE
+        fps = max(0.1, fps / STRIDE)
     return Work(plan, chosen, fps)
 
 
@@ -87,7 +91,7 @@ def is_film(plan: Plan) -> bool:
 
 
 def render(
-    preset: str | Draft,
+    preset: str | Path | Draft,
     output: str | Path | None = None,
     *,
     settings: Iterable[str] | Mapping[str, Any] = (),
@@ -137,13 +141,30 @@ def _places(work: Work, output: str | Path | None, preview: bool) -> tuple[Path 
         name = work.plan.name + ("-preview" if preview else "")
         output = Path("renders") / f"{name}{suffix}"
     path = Path(output)
-    if path.suffix.lower() in (*FILMS, ".png"):
+    suffix = path.suffix.lower()
+    if suffix in (*FILMS, ".png"):
+        if path.is_dir():
+            raise PresetError(f"-o {path}: is a folder; give the file a name in it")
+        if suffix in FILMS:
+            _check_fps(work.fps, path)
         return path, path.with_name(f"{path.stem}.frames")
-    if path.suffix and not path.is_dir():
+    if suffix and not path.is_dir():
         raise PresetError(
             f"-o {path}: cannot write {path.suffix!r}; use {' '.join(FILMS)}, .png or a folder"
         )
     return None, path
+
+
+def _check_fps(fps: float, path: Path) -> None:
+    """Find before the first frame what the encoder would say after the last one."""
+    from artdiff.video import FORMATS
+
+    most = FORMATS[path.suffix.lower()].max_fps
+    if fps > most:
+        raise PresetError(
+            f"-o {path}: {path.suffix} plays at most {most} frames a second, not {fps:g}; "
+            "lower frames.fps or write .mp4"
+        )
 
 
 def _open(
@@ -176,7 +197,7 @@ def _finish(
         from artdiff.sheet import contact_sheet
 
         if len(paths) == 1:
-            frame_files.save_bytes(target, paths[0].read_bytes())
+            save_bytes(target, paths[0].read_bytes())
         else:
             frame_files.save_picture(target, contact_sheet(paths))
         return ()
@@ -207,11 +228,12 @@ def image(
     values = {"prompt": prompt, "frames": {"source": "still", "count": n}}
     draft = overlay(Draft("image", {}, {}), values, "image")
     plan = prepare(draft, registry, settings).plan
-    engine = load_engine(plan, registry)
     batch = plan.preset.batch
-    for first in range(0, plan.count, batch):
-        jobs = [plan.job(i) for i in range(first, min(first + batch, plan.count))]
-        yield from zip(jobs, engine.images(jobs), strict=True)
+    with registry.blaming():
+        engine = load_engine(plan, registry)
+        for first in range(0, plan.count, batch):
+            jobs = [plan.job(i) for i in range(first, min(first + batch, plan.count))]
+            yield from zip(jobs, engine.images(jobs), strict=True)
 
 
 def write_images(
@@ -229,7 +251,7 @@ def write_images(
         return
     for job, image in pictures:
         path = target if single else target.with_stem(f"{target.stem}-{job.seed}")
-        frame_files.save_bytes(path, frame_files.encode_png(image, job.record()))
+        save_bytes(path, frame_files.encode_png(image, job.record()))
         yield path
 
 
@@ -267,13 +289,15 @@ def estimate(work: Work, registry: Registry, measure: bool = True) -> Estimate:
     calls = frames * nfe * (len(grid) - 1 + (guided if on else 0))
     if engine is None:
         return Estimate(frames, calls, None, disk)
-    jobs = [plan.job(i) for i in range(min(preset.batch, plan.count))]
-    engine.images(jobs[:1], steps=1)
-    began = time.monotonic()
-    engine.images(jobs, steps=1)
-    one = time.monotonic() - began
-    began = time.monotonic()
-    engine.images(jobs, steps=3)
-    step = max(0.0, (time.monotonic() - began - one) / 2)
+    with registry.blaming():
+        jobs = [plan.job(i) for i in range(min(preset.batch, plan.count))]
+        engine.images(jobs[:1], steps=1)
+        began = time.monotonic()
+        engine.images(jobs, steps=1)
+        one = time.monotonic() - began
+        more = min(3, preset.sampler.steps) - 1
+        began = time.monotonic()
+        engine.images(jobs, steps=1 + more)
+        step = max(0.0, (time.monotonic() - began - one) / max(1, more))
     batch = one + step * (preset.sampler.steps - 1)
     return Estimate(frames, calls, math.ceil(frames / len(jobs)) * batch, disk)

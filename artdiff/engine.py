@@ -85,9 +85,10 @@ class Engine:
         size = (preset.height // codec.factor, preset.width // codec.factor)
         like = torch.empty(len(jobs), codec.channels, *size)
         x = self.start(jobs, like) * self.levels[0].sigma.to(like)
-        denoise = bind(self.denoiser(jobs, noise), self.conditioning([j.prompts for j in jobs]))
         sampler = self.plan.sampler.kind(**self.plan.sampler.options.model_dump())
         with _blame(jobs):
+            cond = self.conditioning([job.prompts for job in jobs])
+            denoise = bind(self.denoiser(jobs, noise), cond)
             for step in islice(sample(sampler, denoise, x, self.levels, noise), steps):
                 x = step.x
                 if self.observe is not None:
@@ -95,9 +96,10 @@ class Engine:
                         part = slice(row, row + 1)
                         seen = Step(step.index, step.a, step.b, step.x[part], step.x0[part])
                         self.observe(job, seen)
-        if not bool(x.isfinite().all()):
+        wrong = [job.index for job, row in zip(jobs, x, strict=True) if not row.isfinite().all()]
+        if wrong:
             raise ModelError(
-                f"frame {jobs[0].index}: the model {self.model.card.name!r} gave numbers that are "
+                f"frame {wrong[0]}: the model {self.model.card.name!r} gave numbers that are "
                 "not finite; lower guidance.scale or the weights of [terms]"
             )
         decoded = codec.decode(x).clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
@@ -158,11 +160,13 @@ class Engine:
         rows: dict[str, list[int]] = {}
         options: dict[str, Any] = {}
         for row, job in enumerate(jobs):
-            values = chosen.options.__class__.model_validate(dict(job.terms[place].options))
+            with _accuse("guidance", chosen):
+                values = chosen.options.__class__.model_validate(dict(job.terms[place].options))
             key = values.model_dump_json()
             options[key] = values
             rows.setdefault(key, []).append(row)
-        return [(chosen.kind(options[key], setup), group) for key, group in rows.items()]
+        with _accuse("guidance", chosen):
+            return [(chosen.kind(options[key], setup), group) for key, group in rows.items()]
 
     def _loss(self, chosen: Chosen, place: int, jobs: Sequence[FrameJob]) -> Term:
         groups = self._groups(chosen, place, jobs)
@@ -177,7 +181,7 @@ class Engine:
                 values = values.index_put((torch.tensor(rows),), judged.to(values))
             return values
 
-        return Term(loss, weight, chosen.label)
+        return Term(loss, weight, f"{chosen.label} of plugin {chosen.plugin}")
 
     def _projection(self, chosen: Chosen, place: int, jobs: Sequence[FrameJob]) -> Projection:
         groups = self._groups(chosen, place, jobs)
@@ -217,6 +221,11 @@ def _judge(chosen: Chosen, term: Any, x0: Tensor, at: Level, noise: Noise) -> Te
     with _accuse("guidance", chosen):
         values = term.loss(x0, at, noise)
     _expect(chosen, values, "a loss", x0.shape[:1])
+    if not values.requires_grad:
+        raise PluginError(
+            f"guidance {chosen.label!r} (plugin {chosen.plugin!r}) returned a loss that does not "
+            "depend on x0; compute it in torch, from x0 itself"
+        )
     return values
 
 

@@ -51,6 +51,10 @@ class MachineError(ArtdiffError):
     exit_code = 1
 
 
+class PromptWarning(UserWarning):
+    """A prompt holds words that mean nothing to the model; the picture is made without them."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Name the nearest known name as ``; did you mean 'x'?``, or list what is known.
 

@@ -61,7 +61,9 @@ class ModelCard:
             file = self.folder.joinpath(name)
             if not file.is_file():
                 raise ModelError(f"{file}: the weights of model {self.name!r} are missing")
-            sha.update(file.read_bytes())
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    sha.update(block)
         return sha.hexdigest()[:16]
 
 

@@ -68,8 +68,8 @@ class GuidancePart(Part):
     def _in_order(self) -> GuidancePart:
         if self.stop > self.start:
             raise ValueError(
-                f"guidance begins at start and ends at stop: stop {self.stop:g} must not lie "
-                f"above start {self.start:g}"
+                f"stop {self.stop:g} lies above start {self.start:g}; "
+                "guidance begins at start and ends at stop"
             )
         return self
 
@@ -153,7 +153,7 @@ class Draft:
     """Values of a preset before they are checked, and who said them.
 
     `origin` maps dotted keys to a file name, ``-s`` or a model; the longest matching key tells
-    where a value came from.
+    where a value came from, and the empty one where all the others did.
     """
 
     name: str
@@ -201,7 +201,7 @@ def _read(
             raise PresetError(f"{label}: extends: {error}") from None
         below = _read(parent, above, find, {**seen, known: label})
         draft = Draft(draft.name, below.values, below.origin)
-    return overlay(draft, values, label)
+    return overlay(Draft(draft.name, draft.values, {**draft.origin, "": label}), values, label)
 
 
 def _is_path(name: str) -> bool:
@@ -358,17 +358,19 @@ def _refuse(draft: Draft, model: type[BaseModel], values: Any, prefix: str) -> N
         kinds = [field.annotation, *get_args(field.annotation)] if field else []
         if isinstance(value, bool) and bool not in kinds and (int in kinds or float in kinds):
             raise PresetError(f"{draft.at(dotted)}: must be a number (got {value!r})")
-        for number in _floats(value):
+        for place, number in _floats(value, dotted):
             if not math.isfinite(number):
-                raise PresetError(f"{draft.at(dotted)}: must be a finite number (got {number!r})")
+                raise PresetError(f"{draft.at(place)}: must be a finite number (got {number!r})")
 
 
-def _floats(value: Any) -> Iterator[float]:
+def _floats(value: Any, key: str) -> Iterator[tuple[str, float]]:
+    """Every float in a value, with its dotted key."""
     if isinstance(value, float):
-        yield value
-    elif isinstance(value, Mapping | list | tuple):
-        for part in value.values() if isinstance(value, Mapping) else value:
-            yield from _floats(part)
+        yield key, value
+    parts = value.items() if isinstance(value, Mapping) else (
+        enumerate(value) if isinstance(value, list | tuple) else ())
+    for part, inner in parts:
+        yield from _floats(inner, f"{key}.{part}")
 
 
 def explain(

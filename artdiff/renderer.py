@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from artdiff.errors import ModelError, PresetError
+from artdiff.errors import ModelError, PresetError, PromptWarning
 from artdiff.frames import FrameStore
 from artdiff.plan import Plan
 from artdiff.registry import Registry
 
 if TYPE_CHECKING:
     from artdiff.engine import Engine
+    from artdiff.model import Model
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,10 @@ def load_engine(plan: Plan, registry: Registry) -> Engine:
     from artdiff.engine import Engine
 
     try:
-        model = registry.hook.load_model(
-            card=plan.card, device=torch.device("cpu"), dtype=torch.float32
-        )
+        with registry.blaming():
+            model = registry.hook.load_model(
+                card=plan.card, device=torch.device("cpu"), dtype=torch.float32
+            )
     except OSError as error:
         raise ModelError(f"model {plan.card.name!r} cannot be read: {error}") from error
     if model is None:
@@ -100,7 +103,22 @@ def load_engine(plan: Plan, registry: Registry) -> Engine:
         def observe(job: Any, step: Any) -> None:
             registry.hook.on_step(job=job, step=step)
 
-    return Engine(model, plan, observe)
+    _warn_of_unknown_words(plan, model)
+    with registry.blaming():
+        return Engine(model, plan, observe)
+
+
+def _warn_of_unknown_words(plan: Plan, model: Model) -> None:
+    """Say once which words of the prompts the model has never seen."""
+    preset = plan.preset
+    texts = [prompt.text for mix in preset.keyed_prompts.values() for prompt in mix]
+    texts.append(preset.negative)
+    unknown = [word for text in texts for word in model.conditioner.unknown(text)]
+    if unknown:
+        words = ", ".join(dict.fromkeys(unknown))
+        warnings.warn(
+            f"model {plan.card.name!r} does not know: {words}", PromptWarning, stacklevel=3
+        )
 
 
 class LocalRenderer:

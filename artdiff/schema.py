@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel, TypeAdapter
+
+from artdiff.curve import Curve
 from artdiff.preset import Preset
 from artdiff.registry import Registry
 
@@ -31,9 +34,24 @@ def preset_schema(registry: Registry) -> dict[str, Any]:
     parts = schema["$defs"]
     _extend(parts["SamplerPart"], registry, "samplers", "name")
     _extend(parts["FramesPart"], registry, "frame_sources", "source")
-    properties["terms"] = _labelled(registry, "guidance", properties["terms"])
-    properties["effects"] = _labelled(registry, "effects", properties["effects"])
+    properties["terms"] = _labelled(registry, "guidance", properties["terms"], parts)
+    properties["effects"] = _labelled(registry, "effects", properties["effects"], parts)
     return schema
+
+
+def _options(model: type[BaseModel], parts: dict[str, Any]) -> dict[str, Any]:
+    """The schemas of a class's options; what they refer to goes into `parts`."""
+    schema = model.model_json_schema()
+    parts |= schema.get("$defs", {})
+    return schema.get("properties", {})
+
+
+def _animated(option: dict[str, Any]) -> dict[str, Any]:
+    """A number among a term's options may be a table of keyframes as well."""
+    if option.get("type") not in ("number", "integer"):
+        return option
+    keyframes = TypeAdapter(Curve).json_schema()["anyOf"][1]
+    return {"anyOf": [option, keyframes], "description": option.get("description", "")}
 
 
 def _extend(part: dict[str, Any], registry: Registry, kind: str, key: str) -> None:
@@ -47,14 +65,18 @@ def _extend(part: dict[str, Any], registry: Registry, kind: str, key: str) -> No
             part["properties"].setdefault(name, {"description": note})
 
 
-def _labelled(registry: Registry, kind: str, field: dict[str, Any]) -> dict[str, Any]:
+def _labelled(
+    registry: Registry, kind: str, field: dict[str, Any], parts: dict[str, Any]
+) -> dict[str, Any]:
     """A table of labelled terms or effects; a label that is a class's name has its options."""
     common: dict[str, Any] = {"use": {"enum": list(registry.entries(kind))}}
     if kind == "guidance":
-        common["weight"] = {"description": "A number or keyframes."}
+        common["weight"] = _animated({"type": "number", "description": "Strength; keyframes too."})
     tables = {}
     for entry in registry.entries(kind).values():
-        options = entry.value.Options.model_json_schema().get("properties", {})
+        options = _options(entry.value.Options, parts)
+        if kind == "guidance":
+            options = {name: _animated(option) for name, option in options.items()}
         tables[entry.name] = {"type": "object", "properties": common | options}
     return {
         "type": "object",

@@ -39,7 +39,8 @@ def main(batches: list[int]) -> None:
             seconds.append((time.perf_counter() - began) / batch)
         median = statistics.median(seconds)
         first = first or median
-        print(f"batch {batch:4} {median:6.3f} s a picture, {median / first:5.2f} of the first batch")
+        ratio = median / first
+        print(f"batch {batch:4} {median:6.3f} s a picture, {ratio:5.2f} of the first batch")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak       {peak:6.0f} MB")
 

@@ -6,6 +6,7 @@ python docs/generate.py
 from __future__ import annotations
 
 import os
+import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,8 @@ def generated() -> dict[Path, str]:
     try:
         return {
             HERE / "command-line.md": command_line(),
-            HERE / "presets.md": replaced(HERE / "presets.md", "keys", preset_keys()),
-            HERE / "starter-model.md": replaced(HERE / "starter-model.md", "words", words()),
+            HERE / "presets.md": with_parts("presets.md", gallery=gallery(), keys=preset_keys()),
+            HERE / "starter-model.md": with_parts("starter-model.md", words=words()),
         }
     finally:
         if before is None:
@@ -39,14 +40,17 @@ def generated() -> dict[Path, str]:
             os.environ["ARTDIFF_PLUGINS"] = before
 
 
-def replaced(path: Path, name: str, text: str) -> str:
-    """A file's text with another part between ``<!-- name -->`` and ``<!-- /name -->``."""
-    begin, end = f"<!-- {name}: {RUN_AGAIN} -->", f"<!-- /{name} -->"
-    before, found, rest = path.read_text("utf-8").partition(begin)
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
-        raise SystemExit(f"{path}: the marks {begin} and {end} are missing")
-    return f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}"
+def with_parts(page: str, **parts: str) -> str:
+    """A page with other text between ``<!-- NAME -->`` and ``<!-- /NAME -->``."""
+    text = (HERE / page).read_text("utf-8")
+    for name, part in parts.items():
+        begin, end = f"<!-- {name}: {RUN_AGAIN} -->", f"<!-- /{name} -->"
+        before, found, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not found or not closed:
+            raise SystemExit(f"{page}: the marks {begin} and {end} are missing")
+        text = f"{before}{begin}\n\n{part.strip()}\n\n{end}{after}"
+    return text
 
 
 # The command line.
@@ -56,7 +60,9 @@ def command_line() -> str:
     """What ``--help`` says, of every command."""
     from artdiff.cli import Group, cli
 
-    group = Group(cli.name, params=cli.params, help=cli.help, context_settings=cli.context_settings)
+    group = Group(
+        cli.name, params=cli.params, help=cli.help, context_settings=cli.context_settings
+    )
     parts = [
         "# Command line",
         f"<!-- {RUN_AGAIN} -->",
@@ -74,7 +80,9 @@ def command_line() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def helps(command: click.Command, name: str, parent: click.Context | None) -> list[tuple[str, str]]:
+def helps(
+    command: click.Command, name: str, parent: click.Context | None
+) -> list[tuple[str, str]]:
     """Titles and help texts of a command and of everything below it."""
     ctx = click.Context(
         command, info_name=name, parent=parent, terminal_width=78, **command.context_settings
@@ -88,7 +96,20 @@ def helps(command: click.Command, name: str, parent: click.Context | None) -> li
     return found
 
 
-# The keys of a preset.
+# Presets.
+
+
+def gallery() -> str:
+    """Each preset that ships, with its picture."""
+    from artdiff.registry import create_registry
+
+    parts = []
+    for name, entry in create_registry().entries("presets").items():
+        values = tomllib.loads(entry.value.read_text("utf-8"))
+        parts.append(
+            f"**{name}**: {values['description']}\n\n![{values['title']}](pictures/{name}.png)"
+        )
+    return "\n\n".join(parts)
 
 
 def preset_keys() -> str:
@@ -213,9 +234,8 @@ def words() -> str:
     for name, phrases in known.GRADES.items():
         if phrases:
             row(f"mood: {name}", phrases)
-    objects = sorted(
-        noun for entry in map(known.object_words, known.OBJECTS.values()) for noun in entry.singular
-    )
+    entries = map(known.object_words, known.OBJECTS.values())
+    objects = sorted(noun for entry in entries for noun in entry.singular)
     colours = [known.COLOR_WORDS.get(name, [name])[0] for name in known.COLORS]
     return (
         "\n".join(rows)

@@ -30,6 +30,7 @@ FILMS = (
     "storm-and-rainbow space-trip"
 ).split()
 STILLS = ("postcards", "portrait")
+LIMITS = Path(__file__).parent / "starter-limits.toml"
 
 
 def grid(name: str, prompt: str) -> None:
@@ -49,6 +50,15 @@ def strip(name: str, folder: Path) -> None:
     save_picture(HERE / f"{name}.png", sheet)
 
 
+def limits(folder: Path) -> None:
+    """What the starter model cannot draw, with its prompts."""
+    done = artdiff.render(str(LIMITS), folder / "limits")
+    store = artdiff.FrameStore.existing(done.folder)
+    labels = [store.settings(index)["prompts"][0][0] for index in store.present()]
+    sheet = artdiff.contact_sheet(store.paths(), 4, labels, cell=176, gap=4)
+    save_picture(HERE / "starter-limits.png", sheet)
+
+
 def main(words: list[str]) -> None:
     def wanted(name: str) -> bool:
         return not words or any(word in name for word in words)
@@ -60,6 +70,8 @@ def main(words: list[str]) -> None:
         for name in (*FILMS, *STILLS):
             if wanted(name):
                 strip(name, Path(temporary))
+        if wanted("starter-limits"):
+            limits(Path(temporary))
 
 
 if __name__ == "__main__":

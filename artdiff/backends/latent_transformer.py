@@ -67,8 +67,21 @@ def load(card: ModelCard, device: torch.device, dtype: torch.dtype) -> Model:
         denoiser, tokenizer, _ = load_denoiser(folder / "denoiser.safetensors")
     except ModelError:
         raise
+    except OSError as error:
+        file = error.filename or folder
+        raise ModelError(f"{file}: the weights of model {card.name!r} cannot be read") from error
     except Exception as error:
         raise ModelError(f"{folder}: the weights of {card.name!r} are damaged: {error}") from error
+    if codec.config.channels != denoiser.config.channels:
+        raise ModelError(
+            f"{folder}: codec and denoiser do not belong together: latents of "
+            f"{codec.config.channels} channels and of {denoiser.config.channels}"
+        )
+    if len(tokenizer) > denoiser.config.vocabulary:
+        raise ModelError(
+            f"{folder}: vocabulary.txt has {len(tokenizer)} ids, the denoiser knows "
+            f"{denoiser.config.vocabulary}"
+        )
     codec, denoiser = codec.to(device, dtype), denoiser.to(device, dtype)
     return Model(
         denoiser=NetDenoiser(denoiser, lambda at: at.sigma, "flow", "flow"),

@@ -1,17 +1,21 @@
-"""The command line: a group that loads its commands when they are named, and one error boundary."""
+"""The command line: a group that loads commands when they are named, and one error boundary."""
 
 from __future__ import annotations
 
 import errno
 import os
 import sys
+import warnings
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from artdiff import __version__
-from artdiff.errors import ArtdiffError, MachineError
+from artdiff.errors import ArtdiffError, PromptWarning, nearest
+
+if TYPE_CHECKING:
+    from artdiff.registry import Registry
 
 COMMANDS = {
     "render": ("artdiff.cli.render", "Render a preset to a film or to pictures."),
@@ -24,11 +28,17 @@ COMMANDS = {
     "train": ("artdiff.cli.train", "Train a model by a recipe."),
     "doctor": ("artdiff.cli.doctor", "Check this installation."),
 }
-MACHINE_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
+MACHINE_FAULTS = (
+    errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO,
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG,
+)
 
 
 class Group(click.Group):
     """Commands of artdiff by module name, then those that plugins add."""
+
+    registry: Registry | None = None
+    """What offers the plugins' commands; made when it is first asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         self._add_plugin_commands()
@@ -40,9 +50,20 @@ class Group(click.Group):
         self._add_plugin_commands()
         return self.commands.get(name)
 
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        name = name or cmd.name or ""
+        if name in COMMANDS or name in self.commands:
+            raise ValueError(f"there is a command {name!r} already")
+        super().add_command(cmd, name)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = []
-        for name in self.list_commands(ctx):
+        try:
+            names = self.list_commands(ctx)
+        except ArtdiffError as error:  # help is wanted most when something is wrong
+            _say(f"Commands of plugins are missing here: {error}")
+            names = list(COMMANDS)
+        for name in names:
             short = COMMANDS[name][1] if name in COMMANDS else (
                 self.commands[name].get_short_help_str())
             rows.append((name, short))
@@ -53,8 +74,6 @@ class Group(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            from artdiff.errors import nearest
-
             if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
                 known = self.list_commands(ctx)
                 raise click.UsageError(
@@ -63,14 +82,16 @@ class Group(click.Group):
             raise
 
     def _add_plugin_commands(self) -> None:
-        if not getattr(self, "_asked", False):
-            self._asked = True
+        if self.registry is None:
             from artdiff.registry import create_registry
 
-            create_registry().hook.register_commands(cli=self)
+            registry = create_registry()
+            with registry.blaming():
+                registry.hook.register_commands(cli=self)
+            self.registry = registry
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("artdiff", cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="artdiff")
 def cli() -> None:
     """Pictures and films from prompts: a preset becomes a film, a plugin bends its path."""
@@ -78,6 +99,7 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line; the one place where errors become a line and an exit code."""
+    warnings.showwarning = _show_warning
     try:
         code = cli.main(args, prog_name="artdiff", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -96,8 +118,14 @@ def main(args: list[str] | None = None) -> None:
     except Exception as error:
         if os.environ.get("ARTDIFF_DEBUG"):
             raise
-        _say(f"Error: {_unexpected(error)}")
-        sys.exit(1)
+        blamed = cli.registry.blame(error) if cli.registry else None
+        _say(f"Error: {blamed or _unexpected(error)}")
+        sys.exit(blamed.exit_code if blamed else 1)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    if issubclass(category, PromptWarning):
+        _say(f"Note: {message}")
 
 
 def _say(message: str) -> None:
@@ -106,8 +134,9 @@ def _say(message: str) -> None:
 
 def _unexpected(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in MACHINE_FAULTS:
-        return str(MachineError(f"{error.filename or 'a file'}: {error.strerror}"))
-    if isinstance(error, MemoryError) or "not enough memory" in str(error):
+        return f"{error.filename or 'a file'}: {error.strerror}"
+    memory = ("not enough memory", "can't allocate memory", "out of memory")
+    if isinstance(error, MemoryError) or any(text in str(error) for text in memory):
         return "not enough memory; lower batch, width or height"
     text = f"{type(error).__name__}: {error}"
     return f"{text} (this is a bug of artdiff; ARTDIFF_DEBUG=1 shows where)"

@@ -44,11 +44,13 @@ def command(
         if not (width.isdigit() and height.isdigit()):
             raise click.BadParameter("write WIDTHxHEIGHT, such as 256x256", param_hint="--size")
         values |= {"width": int(width), "height": int(height)}
-    given = [f"{key}={json.dumps(v)}" for key, v in values.items() if v is not None]
+    given = [f"{key}={json.dumps(v, ensure_ascii=False)}" for key, v in values.items() if v is not None]
     name = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:60] or "image"
     target = output or Path(f"{name}.png")
     if target.is_dir() or not target.suffix:
         target = target / f"{name}.png"
+    if target.suffix.lower() != ".png":
+        raise click.BadParameter(f"{target}: pictures are written as .png", param_hint="-o")
     pictures = image(prompt, number, settings=[*given, *settings], plugins=plugins)
     bar = progress(pictures, total=number, desc="image", unit="picture")
     for path in write_images(bar, target, grid=grid, single=number == 1):

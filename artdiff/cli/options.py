@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
+
+
+class PngPath(click.Path):
+    """The path of a picture to write."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
+        path = Path(super().convert(value, param, ctx))
+        if path.suffix.lower() != ".png":
+            self.fail(f"{path}: pictures are written as .png", param, ctx)
+        if path.is_dir():
+            self.fail(f"{path} is a folder; give the picture a name in it", param, ctx)
+        return path
+
 
 settings = click.option(
     "-s", "--set", "settings", multiple=True, metavar="KEY=VALUE",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from artdiff.errors import PluginError, nearest
+from artdiff.errors import MachineError, PluginError, nearest
 
 
 @click.group("plugins")
@@ -48,11 +48,15 @@ def show(name: str, files: tuple[str, ...]) -> None:
     for entry in entries:
         singular = entry.kind.replace("_", " ").removesuffix("s")
         click.echo(f"{entry.name}: {singular} of plugin {entry.plugin}")
-        text = (getattr(entry.value, "__doc__", "") or "").strip().split("\n\n")[0]
-        click.echo(f"  {' '.join(text.split())}")
+        # of a model or a preset, the class is not what was asked for
+        text = entry.value.__doc__ if isinstance(entry.value, type) else ""
+        text = (text or getattr(entry.value, "title", "")).strip().split("\n\n")[0]
+        if text:
+            click.echo(f"  {' '.join(text.split())}")
         options = getattr(entry.value, "Options", None)
         for key, field in options.model_fields.items() if options else ():
-            default = "required" if field.is_required() else f"default {field.default!r}"
+            default = field.get_default(call_default_factory=True)
+            default = "required" if field.is_required() else f"default {default!r}"
             click.echo(f"  {key} ({default}): {field.description or ''}")
 
 
@@ -73,4 +77,6 @@ def new(name: str, kind: str, output: Path | None) -> None:
             file.write(text)
     except FileExistsError:
         raise PluginError(f"{path} is there already; choose another -o") from None
+    except OSError as error:
+        raise MachineError(f"cannot write {path}: {error.strerror}") from error
     click.echo(f"{path}: try it with  artdiff plugins show {name} --plugin {path}")

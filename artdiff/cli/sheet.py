@@ -6,10 +6,13 @@ from pathlib import Path
 
 import click
 
+from artdiff.cli import options
+
 
 @click.command("sheet")
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="PNG")
+@click.option("-o", "--output", required=True, type=options.PngPath(), metavar="PNG",
+              help="The picture to write.")
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True,
               help="Take every n-th frame.")
 @click.option("--columns", type=click.IntRange(1), help="Pictures in a row.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -98,7 +99,8 @@ def load_codec(path: Path) -> Codec:
     tensors, facts = read_tensors(path)
     if facts.get("kind") != "codec":
         raise ModelError(f"{path} is not a codec that `artdiff train` made")
-    config = {k: tuple(v) if isinstance(v, list) else v for k, v in facts["config"].items()}
+    saved: dict[str, Any] = facts["config"]
+    config = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
     codec = Codec(CodecConfig(**config))
     codec.load_state_dict(tensors)
     return codec.eval().requires_grad_(False)

@@ -6,8 +6,7 @@ import hashlib
 import json
 import multiprocessing
 import os
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -16,9 +15,9 @@ import numpy as np
 import torch
 from pydantic import BaseModel
 from torch import Tensor
-from tqdm import tqdm
 
 from artdiff.nn.codec import Codec
+from artdiff.progress import progress
 
 CHUNK = 256
 
@@ -49,12 +48,6 @@ class Dataset(Protocol):
     def vocabulary(self) -> list[str]:
         """Every word that a caption can contain."""
         ...
-
-
-def progress(steps: Iterable | None = None, **options: object) -> tqdm:
-    """A tqdm bar on stderr that writes a line every 30 seconds where stderr is no terminal."""
-    wait = 0.5 if sys.stderr.isatty() else 30.0
-    return tqdm(steps, mininterval=wait, maxinterval=2 * wait, **options)  # type: ignore[arg-type]
 
 
 def dataset_key(dataset: Dataset) -> str:

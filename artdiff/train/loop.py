@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from artdiff.errors import MachineError, PresetError
+from artdiff.progress import progress
 from artdiff.train.checkpoint import (
     checkpoints,
     load_checkpoint,
@@ -23,7 +24,7 @@ from artdiff.train.checkpoint import (
     section,
     write_tensors,
 )
-from artdiff.train.data import Dataset, progress
+from artdiff.train.data import Dataset
 from artdiff.train.draws import draw_seed
 from artdiff.train.ema import Ema, half_life_decay
 from artdiff.train.optim import Optimizer, build_optimizer

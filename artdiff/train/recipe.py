@@ -33,7 +33,7 @@ class DataRecipe(Part):
     count: Count
     held_out: Count = 512
     workers: Annotated[int, Field(ge=0)] = 2
-    cache: Path | None = Field(default=None, description="picture cache; else data beside the folder")
+    cache: Path | None = Field(default=None, description="picture cache; else data beside it")
 
 
 class OptimRecipe(Part):
@@ -82,7 +82,7 @@ class CadenceRecipe(Part):
     """How often checkpoints, validations and sample sheets are made."""
 
     save_minutes: Positive = 5.0
-    save_steps: Count | None = Field(default=None, description="also save at multiples of this step")
+    save_steps: Count | None = Field(default=None, description="save too at multiples of it")
     validate_steps: Count = 250
     sheet_steps: Count = 500
 
