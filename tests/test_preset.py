@@ -184,7 +184,6 @@ def test_overrides_without_a_key(wrong):
 
 
 @pytest.mark.parametrize(("key", "value", "message"), [
-    ("sampler.stpes", 3, "film.toml: sampler.stpes: unknown key"),
     ("sede", 3, "film.toml: sede: unknown key; did you mean 'seed'?"),
     ("extend", "x", "film.toml: extend: unknown key; did you mean 'extends'?"),
     ("guidance.scael", 3, "film.toml: guidance.scael: unknown key; did you mean 'scale'?"),
@@ -211,11 +210,7 @@ def test_overrides_without_a_key(wrong):
     ("terms.a", 3, "film.toml: terms.a: must be a table (got 3)"),
 ])
 def test_mistakes_are_named(key, value, message):
-    draft = assign(Draft("film", {}, {}), key, value, "film.toml")
-    if key == "sampler.stpes":  # a key of the sampler's own, for all that a preset knows
-        assert check(draft).sampler.model_extra == {"stpes": 3}
-    else:
-        assert said(draft.values).startswith(message) or message in said(draft.values)
+    assert message in said(assign(Draft("film", {}, {}), key, value, "film.toml").values)
 
 
 def test_the_one_who_said_it_is_named():

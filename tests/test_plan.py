@@ -1,0 +1,178 @@
+"""After `resolve` no mistake of the user's is left, and the manifest says what decides pixels."""
+
+import json
+
+import pytest
+from pydantic import BaseModel, Field
+
+from artdiff.errors import ModelError, PresetError
+from artdiff.hookspecs import hookimpl
+from artdiff.plan import draft_preset, resolve
+from artdiff.preset import Draft, overlay, override
+
+
+class Plugin:
+    """A term and an effect with options of every kind."""
+
+    class Glow:
+        class Options(BaseModel, extra="forbid"):
+            amount: float = Field(1.0, ge=0, le=2)
+            count: int = Field(3, ge=0)
+            mode: str = "soft"
+
+    class Blur:
+        class Options(BaseModel, extra="forbid"):
+            radius: int = 1
+
+    @hookimpl
+    def register_guidance(self):
+        return {"glow": self.Glow}
+
+    @hookimpl
+    def register_effects(self):
+        return {"blur": self.Blur}
+
+
+@pytest.fixture
+def plan(registry):
+    registry.manager.register(Plugin(), "looks")
+
+    def plan(*assignments, **values):
+        draft = overlay(Draft("film", {}, {}), {"model": "tiny", **values}, "film.toml")
+        return resolve(override(draft, assignments), registry)
+
+    return plan
+
+
+def test_values_come_from_preset_then_model_then_artdiff(plan):
+    found = plan("batch=2", seed=3)
+    assert (found.preset.batch, found.preset.seed, found.preset.width) == (2, 3, 32)
+    assert (found.sampler.name, found.preset.sampler.steps) == ("dpmpp_2m", 4)
+    assert found.preset.guidance.scale.at(0, 1, 1) == 2.0
+    assert found.preset.negative == ""
+
+
+def test_what_was_chosen_and_by_whom(plan):
+    found = plan(
+        "terms.a.use=glow", "terms.a.amount=2", "effects.blur.radius=4", "frames.count=5",
+        "frames.source=latent_interpolation", "frames.stops=2", "sampler.name=ddim",
+    )
+    assert found.count == 5 and found.job(3).index == 3
+    assert [(c.label, c.name, c.plugin) for c in (*found.terms, *found.effects)] == [
+        ("a", "glow", "looks"), ("blur", "blur", "looks")
+    ]
+    assert found.effects[0].options.radius == 4
+    assert found.plugins == {
+        "sampler=ddim": "artdiff.builtins", "a=glow": "looks", "blur=blur": "looks",
+        "frames=latent_interpolation": "latent_interpolation",
+    }
+
+
+def test_options_of_a_term_may_be_keyframes(plan):
+    found = plan('terms.glow={weight={0=0,"4"=8}, amount={0=0,"4"=2}, count={0=0,"4"=2}}',
+                 "frames.count=5", "frames.source=prompt_animation")
+    terms = [found.job(i).terms[0] for i in range(5)]
+    assert [t.weight for t in terms] == [0, 2, 4, 6, 8]
+    assert [t.options["amount"] for t in terms] == [0, 0.5, 1, 1.5, 2]
+    assert [t.options["count"] for t in terms] == [0, 0, 1, 2, 2]  # whole, as the option wants
+    assert terms[0].options["mode"] == "soft"
+
+
+@pytest.mark.parametrize(("setting", "message"), [
+    ("model=tny", "-s model: unknown model 'tny'; did you mean 'tiny'?"),
+    ("model=3", "-s model: must be a name (got 3)"),
+    ("width=33", "-s width: model 'tiny' needs a multiple of 32; the nearest is 32 (got 33)"),
+    ("height=80", "the nearest is 64 (got 80)"),
+    ("sampler.name=eulr", "-s sampler.name: unknown sampler 'eulr'; did you mean 'euler'?"),
+    ("sampler.stpes=3", "-s sampler.stpes: unknown key; did you mean 'steps'?"),
+    ("frames.source=stil", "-s frames.source: unknown frame source 'stil'; did you mean 'still'?"),
+    ("frames.cuont=3", "-s frames.cuont: unknown key; did you mean 'count'?"),
+    ("terms.glwo.weight=1", "terms.glwo: unknown guidance term 'glwo'; did you mean 'glow'?"),
+    ("terms.a.use=glwo", "-s terms.a.use: unknown guidance term 'glwo'; did you mean 'glow'?"),
+    ("terms.a.use=[1]", "-s terms.a.use: unknown guidance term [1]"),
+    ("terms.glow.wieght=1", "-s terms.glow.wieght: unknown key; did you mean 'weight'?"),
+    ("terms.glow.ammount=1", "-s terms.glow.ammount: unknown key; did you mean 'amount'?"),
+    ("terms.glow.amount=3", "-s terms.glow.amount: must be less than or equal to 2 (got 3)"),
+    ("terms.glow.amount=true", "-s terms.glow.amount: must be a number (got True)"),
+    ("terms.glow.weight=x", "-s terms.glow.weight: must be a number or a table of keyframes"),
+    ("terms.glow.amount={0=1, 9=3}", "-s terms.glow.amount: must be less than or equal to 2"),
+    ("terms.glow.amount={0=1, x9=3}", "'x9' is not a frame"),
+    ("terms.glow.mode={0=1}", "-s terms.glow.mode: must be a valid string"),
+    ("effects.blr={}", "-s effects.blr: unknown effect 'blr'; did you mean 'blur'?"),
+    ("effects.blur.radius={0=1}", "-s effects.blur.radius: must be a valid integer"),
+])
+def test_mistakes_end_here(plan, setting, message):
+    with pytest.raises(PresetError) as caught:
+        plan(setting)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_mistakes_in_the_file_name_it(plan):
+    with pytest.raises(PresetError, match=r"^film\.toml: effects\.glow: unknown effect 'glow'"):
+        plan(effects={"glow": {}})
+    with pytest.raises(PresetError, match=r"^film\.toml: sampler\.eta: unknown key"):
+        plan(sampler={"name": "euler", "eta": 0.5})
+
+
+def test_unknown_presets(registry, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text("")
+    with pytest.raises(PresetError, match=r"unknown preset 'four-season'; did you mean"):
+        draft_preset(registry, "four-season")
+    with pytest.raises(PresetError, match=r"unknown preset 'mine'.*a file needs its \.toml"):
+        draft_preset(registry, "mine")
+
+
+# The manifest: what a frame folder remembers.
+
+
+def test_the_manifest_fills_in_every_default(plan):
+    manifest = plan("terms.glow.weight={0=1,9=2}", "effects.blur={}", "sampler.name=ddim",
+                    "frames.source=prompt_animation").manifest()
+    preset = manifest["preset"]
+    assert preset["terms"]["glow"] == {
+        "weight": {"0": 1, "9": 2}, "amount": 1.0, "count": 3, "mode": "soft"
+    }
+    assert preset["effects"] == {"blur": {"radius": 1}}
+    assert preset["sampler"] == {"name": "ddim", "steps": 4, "shift": 1.0, "eta": 0.0}
+    assert preset["frames"] == {
+        "source": "prompt_animation", "count": 1, "noise": "fixed", "travel_frames": 48
+    }
+    assert json.loads(json.dumps(manifest)) == manifest
+
+
+def test_what_decides_no_pixel_is_left_out(plan):
+    one = plan("title=a", "description=b", "frames.fps=12").manifest()
+    assert one == plan("title=c", "frames.fps=30", "terms={}").manifest()
+
+
+@pytest.mark.parametrize("setting", [
+    "seed=1", "width=64", "batch=2", "negative=x", "guidance.scale=3", "sampler.shift=2",
+    "terms.glow.amount=0.5", "effects.blur.radius=2", "frames.count=2", "easing=hold",
+    "guidance.scale={0=2, '33.33333%'=2}",
+])
+def test_what_decides_pixels_is_remembered(plan, setting):
+    assert plan(setting).manifest() != plan().manifest()
+
+
+@pytest.mark.parametrize("setting", [
+    "prompts={0='a', '1s'='b'}", "guidance.scale={0=1, '1.5s'=2}",
+    "terms.glow.amount={0=1, '1.5 s'=2}",
+])
+def test_fps_decides_pixels_where_keyframes_stand_at_times(plan, setting):
+    assert plan(setting, "frames.fps=12").manifest() != plan(setting, "frames.fps=24").manifest()
+
+
+def test_the_weights_are_part_of_the_manifest(plan, tiny_folder):
+    found = plan()
+    before = found.manifest()["model"]["weights"]
+    file = tiny_folder / "vocabulary.txt"
+    text = file.read_text()
+    try:
+        file.write_text(text + "more\n")
+        assert found.manifest()["model"]["weights"] != before
+        file.unlink()
+        with pytest.raises(ModelError, match=r"vocabulary\.txt: the weights of model 'tiny'"):
+            found.manifest()
+    finally:
+        file.write_text(text)
