@@ -17,15 +17,17 @@ _HOMES = {
         "ArtdiffError FrameError MachineError ModelError PluginError PresetError VideoError"
     ),
     "artdiff.hookspecs": "hookimpl",
-    "artdiff.noise": "Level Schedule levels",
+    "artdiff.noise": "Flow Level Schedule VPCosine VPLinear levels",
     "artdiff.random": "Noise",
-    "artdiff.denoise": "Conditioning Denoiser GaussianDenoiser MixtureDenoiser to_x0 from_x0",
+    "artdiff.denoise": (
+        "Conditioning Denoiser GaussianDenoiser MixtureDenoiser NetDenoiser from_x0 to_x0"
+    ),
     "artdiff.sample": "Sampler Step transfer",
     "artdiff.guidance": "Guidance Projection cfg guide",
     "artdiff.model": "Codec Conditioner Model ModelCard",
     "artdiff.curve": "Curve Easing ease locate",
     "artdiff.preset": "Preset Prompt",
-    "artdiff.timeline": "FrameJob FrameSource Mix Score Start Term",
+    "artdiff.timeline": "Effect FrameJob FrameSource Mix Score Start Term",
     "artdiff.plan": "Plan",
     "artdiff.engine": "Engine Setup slerp",
     "artdiff.frames": "FrameStore",
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
         Denoiser,
         GaussianDenoiser,
         MixtureDenoiser,
+        NetDenoiser,
         from_x0,
         to_x0,
     )
@@ -79,7 +82,7 @@ if TYPE_CHECKING:
     from artdiff.guidance import Guidance, Projection, cfg, guide
     from artdiff.hookspecs import hookimpl
     from artdiff.model import Codec, Conditioner, Model, ModelCard
-    from artdiff.noise import Level, Schedule, levels
+    from artdiff.noise import Flow, Level, Schedule, VPCosine, VPLinear, levels
     from artdiff.plan import Plan
     from artdiff.preset import Preset, Prompt
     from artdiff.random import Noise
@@ -87,5 +90,5 @@ if TYPE_CHECKING:
     from artdiff.renderer import RenderReport
     from artdiff.sample import Sampler, Step, transfer
     from artdiff.sheet import contact_sheet, film_strip
-    from artdiff.timeline import FrameJob, FrameSource, Mix, Score, Start, Term
+    from artdiff.timeline import Effect, FrameJob, FrameSource, Mix, Score, Start, Term
     from artdiff.video import encode, probe

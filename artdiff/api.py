@@ -21,6 +21,7 @@ from artdiff.renderer import LocalRenderer, load_engine, select
 if TYPE_CHECKING:
     import numpy as np
 
+    from artdiff.engine import Engine
     from artdiff.timeline import FrameJob
 
 FILMS = (".mp4", ".gif", ".webm", ".webp")
@@ -228,9 +229,12 @@ def image(
     values = {"prompt": prompt, "frames": {"source": "still", "count": n}}
     draft = overlay(Draft("image", {}, {}), values, "image")
     plan = prepare(draft, registry, settings).plan
-    batch = plan.preset.batch
+    return _pictures(load_engine(plan, registry), registry)
+
+
+def _pictures(engine: Engine, registry: Registry) -> Iterator[tuple[FrameJob, np.ndarray]]:
+    plan, batch = engine.plan, engine.plan.preset.batch
     with registry.blaming():
-        engine = load_engine(plan, registry)
         for first in range(0, plan.count, batch):
             jobs = [plan.job(i) for i in range(first, min(first + batch, plan.count))]
             yield from zip(jobs, engine.images(jobs), strict=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -37,6 +39,19 @@ class Chosen:
     kind: type
     options: BaseModel
     plugin: str
+
+    def code(self) -> str:
+        """Names the code of the class: ``plugin@`` and eight digits of its file's hash.
+
+        What artdiff brings itself is named by the version of artdiff instead. Files that the
+        class's own file imports are not looked at.
+        """
+        if self.plugin.startswith("artdiff."):
+            return self.plugin
+        file = inspect.getsourcefile(self.kind)
+        if file is None:
+            return self.plugin
+        return f"{self.plugin}@{hashlib.sha256(Path(file).read_bytes()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True)
@@ -145,7 +160,7 @@ def resolve(draft: Draft, registry: Registry) -> Plan:
         source=source,
         terms=tuple(terms),
         effects=effects,
-        plugins={f"{c.label}={c.name}": c.plugin for c in used},
+        plugins={f"{c.label}={c.name}": c.code() for c in used},
     )
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel
 
 from artdiff.curve import Curve, Position, ease, locate
 from artdiff.preset import Preset, Prompt
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Mix = tuple[tuple[str, float], ...]
 """Texts and their shares, which sum to 1."""
@@ -79,6 +82,18 @@ class FrameSource(Protocol):
 
     def __getitem__(self, index: int) -> FrameJob:
         """The job of frame `index`; the same index gives the same job."""
+        ...
+
+
+class Effect(Protocol):
+    """Changes a finished picture; a pure function of the picture and its job."""
+
+    Options: ClassVar[type[BaseModel]]
+
+    def __init__(self, options: Any) -> None: ...
+
+    def __call__(self, picture: np.ndarray, job: FrameJob) -> np.ndarray:
+        """The changed picture, uint8 (H, W, 3)."""
         ...
 
 

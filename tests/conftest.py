@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+
+# Before torch is imported: tiny models are fastest on one thread, here and in subprocesses.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import torch
 
 from artdiff.hookspecs import hookimpl

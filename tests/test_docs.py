@@ -240,7 +240,7 @@ def run(words, tiny_plugin, line, capsys):
     if words[0] in ("render", "image", "plan"):
         words = [*words, "-s", "model=tiny", "--plugin", str(tiny_plugin)]
     if words[0] == "render":
-        words += ["-s", "frames.count=24"]
+        words += ["-s", f"frames.count={20 if '--frames' in words else 8}"]
     with pytest.raises(SystemExit) as done:
         main(words)
     assert done.value.code == 0, f"{line}: {capsys.readouterr().err}"

@@ -1,6 +1,7 @@
 """After `resolve` no mistake of the user's is left, and the manifest says what decides pixels."""
 
 import json
+import re
 
 import pytest
 from pydantic import BaseModel, Field
@@ -9,6 +10,7 @@ from artdiff.errors import ModelError, PresetError
 from artdiff.hookspecs import hookimpl
 from artdiff.plan import draft_preset, resolve
 from artdiff.preset import Draft, overlay, override
+from artdiff.registry import Selection, create_registry
 
 
 class Plugin:
@@ -62,9 +64,10 @@ def test_what_was_chosen_and_by_whom(plan):
         ("a", "glow", "looks"), ("blur", "blur", "looks")
     ]
     assert found.effects[0].options.radius == 4
-    assert found.plugins == {
-        "sampler=ddim": "artdiff.builtins", "a=glow": "looks", "blur=blur": "looks",
-        "frames=latent_interpolation": "latent_interpolation",
+    code = {key: re.sub(r"@[0-9a-f]{8}$", "@code", name) for key, name in found.plugins.items()}
+    assert code == {
+        "sampler=ddim": "artdiff.builtins", "a=glow": "looks@code", "blur=blur": "looks@code",
+        "frames=latent_interpolation": "latent_interpolation@code",
     }
 
 
@@ -176,3 +179,23 @@ def test_the_weights_are_part_of_the_manifest(plan, tiny_folder):
             found.manifest()
     finally:
         file.write_text(text)
+
+
+def test_changed_code_of_a_plugin_is_another_plan(registry, tmp_path):
+    """A frame folder of the old code would be refused."""
+    code = (
+        "import artdiff\nfrom pydantic import BaseModel\n\n\nclass Dim:\n"
+        "    class Options(BaseModel, extra='forbid'):\n        pass\n\n"
+        "    def __init__(self, options):\n        pass\n\n"
+        "    def __call__(self, picture, job):\n        return picture // FACTOR\n\n\n"
+        "@artdiff.hookimpl\ndef register_effects():\n    return {'dim': Dim}\n"
+    )
+    names = []
+    for factor in (2, 2, 3):
+        folder = tmp_path / str(len(names))
+        folder.mkdir()
+        (folder / "dim.py").write_text(code.replace("FACTOR", str(factor)), encoding="utf-8")
+        made = create_registry(Selection(files=(str(folder / "dim.py"),)))
+        draft = override(Draft("a", {}, {}), ["effects.dim={}"])
+        names.append(resolve(draft, made).manifest()["plugins"]["dim=dim"])
+    assert names[0] == names[1] != names[2]
