@@ -70,8 +70,15 @@ class ModelCard:
 class Codec(Protocol):
     """Between images in [-1, 1] and latents; the identity for pixel models."""
 
-    channels: int
-    factor: int
+    @property
+    def channels(self) -> int:
+        """Channels C of a latent."""
+        ...
+
+    @property
+    def factor(self) -> int:
+        """Pixels f on a side of one latent cell."""
+        ...
 
     def encode(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) to latents (B, C, H / f, W / f)."""

@@ -11,7 +11,14 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from artdiff.curve import EASINGS, Curve, Easing, Position
@@ -31,7 +38,7 @@ class Prompt(Part):
     """One text of a prompt and how much it counts beside the others."""
 
     text: str = Field(description="What the picture shows.")
-    weight: float = Field(1.0, gt=0, description="Share of the mix, relative to the others.")
+    weight: float = Field(default=1.0, gt=0, description="Share of the mix, relative to the others.")
 
 
 class SamplerPart(Part):
@@ -39,20 +46,20 @@ class SamplerPart(Part):
 
     model_config = ConfigDict(extra="allow")
 
-    name: str = Field("dpmpp_2m", description="Sampler; `artdiff plugins list` names them.")
-    steps: int = Field(20, ge=1, le=1000, description="Transitions from noise to picture.")
-    shift: float = Field(1.0, gt=0, le=20, description="Above 1: more of the steps at high noise.")
+    name: str = Field(default="dpmpp_2m", description="Sampler; `artdiff plugins list` names them.")
+    steps: int = Field(default=20, ge=1, le=1000, description="Transitions from noise to picture.")
+    shift: float = Field(default=1.0, gt=0, le=20, description="Above 1: more of the steps at high noise.")
 
 
 class GuidancePart(Part):
     """[guidance]: classifier-free guidance, uncond + scale (cond - uncond)."""
 
-    scale: Curve = Field(Curve.parse(1.0), description="1 = off; keyframes allowed.")
-    rescale: Curve = Field(Curve.parse(0.0), description="0 to 1: keeps contrast as it was.")
-    start: float = Field(1.0, ge=0, le=1, description="Noise fraction where guidance begins.")
-    stop: float = Field(0.0, ge=0, le=1, description="Noise fraction below which it is off.")
+    scale: Curve = Field(default=Curve.parse(1.0), description="1 = off; keyframes allowed.")
+    rescale: Curve = Field(default=Curve.parse(0.0), description="0 to 1: keeps contrast as it was.")
+    start: float = Field(default=1.0, ge=0, le=1, description="Noise fraction where guidance begins.")
+    stop: float = Field(default=0.0, ge=0, le=1, description="Noise fraction below which it is off.")
     through: Literal["denoiser", "x0"] = Field(
-        "denoiser", description="Where gradients of [terms] flow; x0 is cheaper and rougher."
+        default="denoiser", description="Where gradients of [terms] flow; x0 is cheaper and rougher."
     )
 
     @field_validator("scale", "rescale")
@@ -79,34 +86,34 @@ class FramesPart(Part):
 
     model_config = ConfigDict(extra="allow")
 
-    source: str = Field("still", description="Frame source, such as still, prompt_animation.")
-    count: int = Field(1, ge=1, le=1_000_000, description="Number of frames.")
-    fps: float = Field(24.0, ge=0.1, le=240, description="Frames a second of the film.")
+    source: str = Field(default="still", description="Frame source, such as still, prompt_animation.")
+    count: int = Field(default=1, ge=1, le=1_000_000, description="Number of frames.")
+    fps: float = Field(default=24.0, ge=0.1, le=240, description="Frames a second of the film.")
 
 
 class Preset(Part):
     """A picture or a film, described."""
 
-    title: str = Field("", description="A name for people.")
-    description: str = Field("", description="One or two sentences.")
-    model: str = Field("starter", description="Model; `artdiff models list` names them.")
-    seed: int = Field(0, ge=-(2**63), lt=2**64, description="Names every random draw.")
-    width: int = Field(256, ge=16, le=8192, description="Pixels.")
-    height: int = Field(256, ge=16, le=8192, description="Pixels.")
-    batch: int = Field(4, ge=1, le=1024, description="Frames made at once.")
-    prompt: tuple[Prompt, ...] = Field((), description="One prompt for the whole film.")
+    title: str = Field(default="", description="A name for people.")
+    description: str = Field(default="", description="One or two sentences.")
+    model: str = Field(default="starter", description="Model; `artdiff models list` names them.")
+    seed: int = Field(default=0, ge=-(2**63), lt=2**64, description="Names every random draw.")
+    width: int = Field(default=256, ge=16, le=8192, description="Pixels.")
+    height: int = Field(default=256, ge=16, le=8192, description="Pixels.")
+    batch: int = Field(default=4, ge=1, le=1024, description="Frames made at once.")
+    prompt: tuple[Prompt, ...] = Field(default=(), description="One prompt for the whole film.")
     prompts: dict[str, tuple[Prompt, ...]] = Field(
-        {}, description='Keyframes: { 0 = "...", "50%" = "..." }; prompts cross-fade between.'
+        default={}, description='Keyframes: { 0 = "...", "50%" = "..." }; prompts cross-fade between.'
     )
-    negative: str = Field("", description="What guidance leads away from.")
-    easing: Easing = Field("ease-in-out", description="How prompts cross-fade.")
+    negative: str = Field(default="", description="What guidance leads away from.")
+    easing: Easing = Field(default="ease-in-out", description="How prompts cross-fade.")
     sampler: SamplerPart = SamplerPart()
     guidance: GuidancePart = GuidancePart()
     terms: dict[str, Values] = Field(
-        {}, description="[terms.LABEL]: guidance terms; `use` names the plugin's term."
+        default={}, description="[terms.LABEL]: guidance terms; `use` names the plugin's term."
     )
     effects: dict[str, Values] = Field(
-        {}, description="[effects.LABEL]: effects on finished pictures, in order."
+        default={}, description="[effects.LABEL]: effects on finished pictures, in order."
     )
     frames: FramesPart = FramesPart()
 

@@ -13,12 +13,13 @@ class _Lines:
     """A stream for tqdm that ends every update with a line feed, where no cursor can go back."""
 
     def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
+        self.stream, self.last = stream, ""
 
     def write(self, text: str) -> None:
         text = text.strip("\r\n")
-        if text:
+        if text and text != self.last:
             self.stream.write(f"{text}\n")
+            self.last = text
 
     def flush(self) -> None:
         self.stream.flush()

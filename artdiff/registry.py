@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -254,7 +254,7 @@ def _said(error: BaseException) -> str:
     return str(error) if isinstance(error, ArtdiffError) else f"{type(error).__name__}: {error}"
 
 
-def _trace_before(hook_name: str, methods: list[Any], arguments: Mapping[str, Any]) -> None:
+def _trace_before(hook_name: str, methods: Sequence[Any], arguments: Mapping[str, Any]) -> None:
     shown = ", ".join(f"{key}={_brief(value)}" for key, value in arguments.items())
     plugins = ", ".join(method.plugin_name for method in methods) or "nobody"
     print(f"artdiff hook {hook_name}({shown}) -> {plugins}", file=sys.stderr)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from artdiff.errors import ModelError, PresetError, PromptWarning
@@ -98,14 +99,16 @@ def load_engine(plan: Plan, registry: Registry) -> Engine:
         raise ModelError(
             f"no plugin can load model {plan.card.name!r} (backend {plan.card.backend!r})"
         )
-    observe = None
+    observe: Callable[[Any, Any], None] | None = None
     if registry.hook.on_step.get_hookimpls():
-        def observe(job: Any, step: Any) -> None:
-            registry.hook.on_step(job=job, step=step)
-
+        observe = partial(_observe, registry)
     _warn_of_unknown_words(plan, model)
     with registry.blaming():
         return Engine(model, plan, observe)
+
+
+def _observe(registry: Registry, job: Any, step: Any) -> None:
+    registry.hook.on_step(job=job, step=step)
 
 
 def _warn_of_unknown_words(plan: Plan, model: Model) -> None:

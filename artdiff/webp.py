@@ -105,7 +105,7 @@ def probe_webp(file: Path) -> tuple[int, int, int, float, str]:
         raise VideoError(f"{file.name} is no whole film: {error}") from error
     if not frames or milliseconds <= 0:
         raise VideoError(f"{file.name} is no film but a still picture")
-    return *canvas, frames, milliseconds / 1000, mode
+    return canvas[0], canvas[1], frames, milliseconds / 1000, mode
 
 
 def _chunks(file: Path) -> Iterator[tuple[bytes, bytes]]:

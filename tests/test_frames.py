@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 
 import artdiff.files as files
-import artdiff.frames as frames
 from artdiff.errors import FrameError, MachineError
 from artdiff.frames import FrameStore, key_of, load_image, read_settings
 

@@ -68,8 +68,9 @@ def load(card: ModelCard, device: torch.device, dtype: torch.dtype) -> Model:
     except ModelError:
         raise
     except OSError as error:
-        file = error.filename or folder
-        raise ModelError(f"{file}: the weights of model {card.name!r} cannot be read") from error
+        raise ModelError(
+            f"{folder}: the weights of model {card.name!r} cannot be read: {error}"
+        ) from error
     except Exception as error:
         raise ModelError(f"{folder}: the weights of {card.name!r} are damaged: {error}") from error
     if codec.config.channels != denoiser.config.channels:

@@ -44,11 +44,11 @@ class Group(click.Group):
         self._add_plugin_commands()
         return [*COMMANDS, *sorted(set(self.commands) - set(COMMANDS))]
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name in COMMANDS:
-            return getattr(import_module(COMMANDS[name][0]), "command")  # noqa: B009
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS:
+            return getattr(import_module(COMMANDS[cmd_name][0]), "command")  # noqa: B009
         self._add_plugin_commands()
-        return self.commands.get(name)
+        return self.commands.get(cmd_name)
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         name = name or cmd.name or ""

@@ -100,7 +100,7 @@ def load_codec(path: Path) -> Codec:
     if facts.get("kind") != "codec":
         raise ModelError(f"{path} is not a codec that `artdiff train` made")
     saved: dict[str, Any] = facts["config"]
-    config = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
+    config: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
     codec = Codec(CodecConfig(**config))
     codec.load_state_dict(tensors)
     return codec.eval().requires_grad_(False)

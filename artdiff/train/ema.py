@@ -1,5 +1,8 @@
 """Exponential moving average of a model's weights and running statistics."""
 
+# torch documents the foreach functions, but exports them under private names only.
+# pyright: reportPrivateImportUsage=false
+
 from __future__ import annotations
 
 import copy

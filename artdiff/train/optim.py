@@ -1,5 +1,8 @@
 """Muon for the inner weight matrices and AdamW for the rest, as one optimizer."""
 
+# torch documents the foreach functions, but exports them under private names only.
+# pyright: reportPrivateImportUsage=false
+
 from __future__ import annotations
 
 import math

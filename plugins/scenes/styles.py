@@ -9,7 +9,7 @@ from functools import cache
 
 import cv2
 import numpy as np
-from scipy.spatial import Delaunay, cKDTree
+from scipy.spatial import Delaunay, KDTree
 
 from .paint import RGB, rgb
 
@@ -46,10 +46,11 @@ def _voronoi(size: int, pitch: float, jitter: float) -> tuple[np.ndarray, np.nda
     """Cell number of every pixel, and the lead lines between cells in [0, 1]."""
     y, x = np.mgrid[0:size, 0:size]
     pixels = np.stack([x, y], -1).reshape(-1, 2)
-    distance, index = cKDTree(_lattice(size, pitch, jitter)).query(pixels, k=2)
+    distance, index = KDTree(_lattice(size, pitch, jitter)).query(pixels, k=2)
+    distance = np.asarray(distance)
     gap = (distance[:, 1] - distance[:, 0]).reshape(size, size) * 256 / size
     lines = np.clip(1.6 - gap / 2, 0, 1).astype(np.float32)
-    return index[:, 0].reshape(size, size), lines
+    return np.asarray(index)[:, 0].reshape(size, size), lines
 
 
 @cache
