@@ -169,7 +169,11 @@ def _check_fps(fps: float, path: Path) -> None:
 
 
 def _open(
-    folder: Path, target: Path | None, manifest: Mapping[str, Any], plan: Plan, default: bool,
+    folder: Path,
+    target: Path | None,
+    manifest: Mapping[str, Any],
+    plan: Plan,
+    default: bool,
     fresh: bool,
 ) -> tuple[FrameStore, Path | None]:
     """Open the frame folder; a default one that holds other settings is left for the next name."""
@@ -205,9 +209,7 @@ def _finish(
     from artdiff.video import encode
 
     report("encode", 0, len(paths))
-    film = encode(
-        paths, work.fps, target, on_frame=lambda i: report("encode", i + 1, len(paths))
-    )
+    film = encode(paths, work.fps, target, on_frame=lambda i: report("encode", i + 1, len(paths)))
     return film.notes
 
 
@@ -223,7 +225,7 @@ def image(
 
     :param n: how many.
     :param settings: preset values, ``["seed=3"]`` or ``{"seed": 3, "model": "starter"}``.
-    :raises ArtdiffError: with one line for the user.
+    :raises ArtdiffError: with one line for the user; a wrong setting at once.
     """
     registry = registry or create_registry(Selection.from_environment(plugins))
     values = {"prompt": prompt, "frames": {"source": "still", "count": n}}

@@ -58,7 +58,7 @@ class Position:
         """
         found = _POSITION.fullmatch(text.strip())
         if not found:
-            raise ValueError(f"{text!r} is not a frame; write 12, \"50%\" or \"1.5s\"")
+            raise ValueError(f'{text!r} is not a frame; write 12, "50%" or "1.5s"')
         value, unit = float(found[1]), found[2] or "frame"
         if value < 0:
             raise ValueError(f"frame {text.strip()} lies before the film; the first frame is 0")

@@ -119,11 +119,15 @@ class Engine:
         rows = []
         for mix in mixes:
             parts = [(self._text(text), weight) for text, weight in mix]
-            rows.append({
-                key: sum((cond[key] * weight for cond, weight in parts[1:]),
-                         parts[0][0][key] * parts[0][1])
-                for key in parts[0][0]
-            })
+            rows.append(
+                {
+                    key: sum(
+                        (cond[key] * weight for cond, weight in parts[1:]),
+                        parts[0][0][key] * parts[0][1],
+                    )
+                    for key in parts[0][0]
+                }
+            )
         return {key: torch.cat([row[key] for row in rows]) for key in rows[0]}
 
     def _text(self, text: str) -> Conditioning:

@@ -101,7 +101,8 @@ def cfg(
             for all rows: the denoiser itself is returned.
         start: guidance acts where start >= `Level.fraction` >= stop; 1 is pure noise.
         stop: 0 is the clean end.
-        rescale: phi in [0, 1], one number or (B,); 0 is off. About 0.7 keeps high scales from oversaturating.
+        rescale: phi in [0, 1], one number or (B,); 0 is off. About 0.7 keeps high scales from
+            oversaturating.
 
     Raises:
         ValueError: if start, stop or rescale is out of range, or (when called) if uncond has other
@@ -223,9 +224,7 @@ def _bent_through_x0(x0: Tensor, losses: Sequence[Term], at: Level, here: Noise)
         return x0 - at.sigma**2 / (at.alpha**2 + at.sigma**2) * gradient
 
 
-def _gradient(
-    losses: Sequence[Term], x0: Tensor, leaf: Tensor, at: Level, here: Noise
-) -> Tensor:
+def _gradient(losses: Sequence[Term], x0: Tensor, leaf: Tensor, at: Level, here: Noise) -> Tensor:
     """Differentiate the weighted sum of all losses with respect to the leaf, in one pass."""
     values = []
     for term in losses:

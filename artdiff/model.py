@@ -1,4 +1,4 @@
-"""What a model is to artdiff: a denoiser, its noise schedule, a codec, a conditioner and a card."""
+"""What a model is to artdiff: a denoiser, its noise schedule, a codec, a conditioner, a card."""
 
 from __future__ import annotations
 

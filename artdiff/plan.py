@@ -48,7 +48,10 @@ class Chosen:
         """
         if self.plugin.startswith("artdiff."):
             return self.plugin
-        file = inspect.getsourcefile(self.kind)
+        try:
+            file = inspect.getsourcefile(self.kind)
+        except (OSError, TypeError):  # a class that was typed in, in a notebook say
+            file = None
         if file is None:
             return self.plugin
         return f"{self.plugin}@{hashlib.sha256(Path(file).read_bytes()).hexdigest()[:8]}"
@@ -73,8 +76,17 @@ class Plan:
         return len(self.source)
 
     def job(self, index: int) -> FrameJob:
-        """What frame `index` is made from."""
-        return self.source[index]
+        """What frame `index` is made from.
+
+        :raises PluginError: the frame source gave the job of another frame.
+        """
+        job = self.source[index]
+        if job.index != index:
+            raise PluginError(
+                f"frame source {self.preset.frames.source!r} gave the job of frame {job.index} "
+                f"for frame {index}"
+            )
+        return job
 
     def manifest(self) -> dict[str, Any]:
         """The JSON-able settings that determine every pixel; a frame folder keeps them."""
@@ -131,8 +143,14 @@ def resolve(draft: Draft, registry: Registry) -> Plan:
                 f"{card.multiple}; the nearest is {near} (got {side})"
             )
     sampler = _choose(
-        registry, draft, "samplers", "sampler", preset.sampler.name, preset.sampler.model_extra,
-        "name", SamplerPart.model_fields,
+        registry,
+        draft,
+        "samplers",
+        "sampler",
+        preset.sampler.name,
+        preset.sampler.model_extra,
+        "name",
+        SamplerPart.model_fields,
     )
     terms, tracks = [], []
     for label, values in preset.terms.items():
@@ -140,13 +158,28 @@ def resolve(draft: Draft, registry: Registry) -> Plan:
         terms.append(chosen)
         tracks.append(track)
     effects = tuple(
-        _choose(registry, draft, "effects", f"effects.{label}", values.get("use", label),
-                {k: v for k, v in values.items() if k != "use"}, "use", ["use"], label)
+        _choose(
+            registry,
+            draft,
+            "effects",
+            f"effects.{label}",
+            values.get("use", label),
+            {k: v for k, v in values.items() if k != "use"},
+            "use",
+            ["use"],
+            label,
+        )
         for label, values in preset.effects.items()
     )
     frames = preset.frames
     chosen_source = _choose(
-        registry, draft, "frame_sources", "frames", frames.source, frames.model_extra, "source",
+        registry,
+        draft,
+        "frame_sources",
+        "frames",
+        frames.source,
+        frames.model_extra,
+        "source",
         FramesPart.model_fields,
     )
     preset = _complete(preset, sampler, terms, effects, chosen_source)
@@ -165,7 +198,10 @@ def resolve(draft: Draft, registry: Registry) -> Plan:
 
 
 def _complete(
-    preset: Preset, sampler: Chosen, terms: Iterable[Chosen], effects: Iterable[Chosen],
+    preset: Preset,
+    sampler: Chosen,
+    terms: Iterable[Chosen],
+    effects: Iterable[Chosen],
     source: Chosen,
 ) -> Preset:
     """Fill in the options of all that was chosen, as they were checked; keyframes stay."""
@@ -175,11 +211,13 @@ def _complete(
             said = tables[kind][each.label]
             curves = {k: v for k, v in said.items() if kind == "terms" and is_keyframes(v)}
             tables[kind][each.label] = said | _plain(each.options) | curves
-    return preset.model_copy(update={
-        "sampler": preset.sampler.model_copy(update=_plain(sampler.options)),
-        "frames": preset.frames.model_copy(update=_plain(source.options)),
-        **tables,
-    })
+    return preset.model_copy(
+        update={
+            "sampler": preset.sampler.model_copy(update=_plain(sampler.options)),
+            "frames": preset.frames.model_copy(update=_plain(source.options)),
+            **tables,
+        }
+    )
 
 
 def _plain(options: BaseModel) -> dict[str, Any]:
@@ -198,8 +236,15 @@ def _model(draft: Draft, registry: Registry) -> ModelCard:
 
 
 def _choose(
-    registry: Registry, draft: Draft, kind: str, key: str, name: Any,
-    values: Mapping[str, Any] | None, name_key: str, also: Iterable[str], label: str | None = None,
+    registry: Registry,
+    draft: Draft,
+    kind: str,
+    key: str,
+    name: Any,
+    values: Mapping[str, Any] | None,
+    name_key: str,
+    also: Iterable[str],
+    label: str | None = None,
 ) -> Chosen:
     """Find the class of a name and check its options, beside which the keys `also` may stand."""
     entries = registry.entries(kind)
@@ -215,7 +260,10 @@ def _choose(
 
 
 def check_options(
-    draft: Draft, key: str, model: type[BaseModel], values: Mapping[str, Any],
+    draft: Draft,
+    key: str,
+    model: type[BaseModel],
+    values: Mapping[str, Any],
     also: Iterable[str] = (),
 ) -> BaseModel:
     """Validate a plugin's options that stand below a dotted key of the preset."""
@@ -229,11 +277,7 @@ def _term(
     key = f"terms.{label}"
     rest = {k: v for k, v in values.items() if k not in ("use", "weight")}
     weight = _curve(draft, f"{key}.weight", values.get("weight", 1.0))
-    curves = {
-        k: _curve(draft, f"{key}.{k}", v)
-        for k, v in rest.items()
-        if is_keyframes(v)
-    }
+    curves = {k: _curve(draft, f"{key}.{k}", v) for k, v in rest.items() if is_keyframes(v)}
     steady = {k: v for k, v in rest.items() if k not in curves}
     name, also = values.get("use", label), ("use", "weight")
     for extreme in (max, min):

@@ -38,7 +38,9 @@ class Prompt(Part):
     """One text of a prompt and how much it counts beside the others."""
 
     text: str = Field(description="What the picture shows.")
-    weight: float = Field(default=1.0, gt=0, description="Share of the mix, relative to the others.")
+    weight: float = Field(
+        default=1.0, gt=0, description="Share of the mix, relative to the others."
+    )
 
 
 class SamplerPart(Part):
@@ -46,20 +48,31 @@ class SamplerPart(Part):
 
     model_config = ConfigDict(extra="allow")
 
-    name: str = Field(default="dpmpp_2m", description="Sampler; `artdiff plugins list` names them.")
+    name: str = Field(
+        default="dpmpp_2m", description="Sampler; `artdiff plugins list` names them."
+    )
     steps: int = Field(default=20, ge=1, le=1000, description="Transitions from noise to picture.")
-    shift: float = Field(default=1.0, gt=0, le=20, description="Above 1: more of the steps at high noise.")
+    shift: float = Field(
+        default=1.0, gt=0, le=20, description="Above 1: more of the steps at high noise."
+    )
 
 
 class GuidancePart(Part):
     """[guidance]: classifier-free guidance, uncond + scale (cond - uncond)."""
 
     scale: Curve = Field(default=Curve.parse(1.0), description="1 = off; keyframes allowed.")
-    rescale: Curve = Field(default=Curve.parse(0.0), description="0 to 1: keeps contrast as it was.")
-    start: float = Field(default=1.0, ge=0, le=1, description="Noise fraction where guidance begins.")
-    stop: float = Field(default=0.0, ge=0, le=1, description="Noise fraction below which it is off.")
+    rescale: Curve = Field(
+        default=Curve.parse(0.0), description="0 to 1: keeps contrast as it was."
+    )
+    start: float = Field(
+        default=1.0, ge=0, le=1, description="Noise fraction where guidance begins."
+    )
+    stop: float = Field(
+        default=0.0, ge=0, le=1, description="Noise fraction below which it is off."
+    )
     through: Literal["denoiser", "x0"] = Field(
-        default="denoiser", description="Where gradients of [terms] flow; x0 is cheaper and rougher."
+        default="denoiser",
+        description="Where gradients of [terms] flow; x0 is cheaper and rougher.",
     )
 
     @field_validator("scale", "rescale")
@@ -86,7 +99,9 @@ class FramesPart(Part):
 
     model_config = ConfigDict(extra="allow")
 
-    source: str = Field(default="still", description="Frame source, such as still, prompt_animation.")
+    source: str = Field(
+        default="still", description="Frame source, such as still, prompt_animation."
+    )
     count: int = Field(default=1, ge=1, le=1_000_000, description="Number of frames.")
     fps: float = Field(default=24.0, ge=0.1, le=240, description="Frames a second of the film.")
 
@@ -103,7 +118,8 @@ class Preset(Part):
     batch: int = Field(default=4, ge=1, le=1024, description="Frames made at once.")
     prompt: tuple[Prompt, ...] = Field(default=(), description="One prompt for the whole film.")
     prompts: dict[str, tuple[Prompt, ...]] = Field(
-        default={}, description='Keyframes: { 0 = "...", "50%" = "..." }; prompts cross-fade between.'
+        default={},
+        description='Keyframes: { 0 = "...", "50%" = "..." }; prompts cross-fade between.',
     )
     negative: str = Field(default="", description="What guidance leads away from.")
     easing: Easing = Field(default="ease-in-out", description="How prompts cross-fade.")
@@ -148,7 +164,9 @@ def _mix(value: Any) -> Any:
     parts = value if isinstance(value, list | tuple) else [value]
     for part in parts:
         if not isinstance(part, str | Mapping | Prompt):
-            raise ValueError(f"must be a text, or a list of texts and {{ text, weight }} (got {part!r})")
+            raise ValueError(
+                f"must be a text, or a list of texts and {{ text, weight }} (got {part!r})"
+            )
     return tuple({"text": part} if isinstance(part, str) else part for part in parts)
 
 
@@ -174,7 +192,7 @@ class Draft:
         return self.origin.get(key, self.name)
 
     def at(self, key: str) -> str:
-        """Where a dotted key stands, as errors begin: ``film.toml: sampler.steps``, ``-s seed``."""
+        """Where a dotted key stands, as in errors: ``film.toml: sampler.steps``, ``-s seed``."""
         where = self.where(key)
         return where if where == f"-s {key}" or not key else f"{where}: {key}"
 
@@ -191,7 +209,7 @@ def read_preset(name: str, find: Find) -> Draft:
 def _read(
     name: str, source: Path | Traversable, find: Find, seen: Mapping[Path | str, str]
 ) -> Draft:
-    """Read one file over what it extends; `seen` are the files on the way here, as they are shown."""
+    """Read one file over what it extends; `seen` are the files on the way here, as shown."""
     label = str(source) if isinstance(source, Path) else name
     known = source.resolve() if isinstance(source, Path) else name
     if known in seen:
@@ -253,7 +271,8 @@ def overlay(draft: Draft, values: Mapping[str, Any], label: str, depth: int = 0)
         if isinstance(old, dict) and isinstance(new, dict) and name in old and name in new:
             if old[name] != new[name]:
                 merged[key] = {
-                    k: v for k, v in old.items()
+                    k: v
+                    for k, v in old.items()
                     if k in part.model_fields or _together(draft.where(f"{key}.{k}"), label)
                 }
     if "prompt" in values:
@@ -266,7 +285,8 @@ def overlay(draft: Draft, values: Mapping[str, Any], label: str, depth: int = 0)
 
 
 _NAMED: Mapping[str, tuple[str, type[Part]]] = {
-    "sampler": ("name", SamplerPart), "frames": ("source", FramesPart)
+    "sampler": ("name", SamplerPart),
+    "frames": ("source", FramesPart),
 }
 """Tables whose further keys belong to the class that one of their keys names."""
 
@@ -276,9 +296,7 @@ def _together(a: str, b: str) -> bool:
     return a == b or (a.startswith("-s ") and b.startswith("-s "))
 
 
-def _merge(
-    old: Any, new: Any, key: str, label: str, origin: dict[str, str], depth: int
-) -> Any:
+def _merge(old: Any, new: Any, key: str, label: str, origin: dict[str, str], depth: int) -> Any:
     table = isinstance(new, dict) and (depth > 0 or not is_keyframes(new))
     if not (table and isinstance(old, dict)):
         for said in [k for k in origin if k == key or k.startswith(f"{key}.")]:
@@ -339,7 +357,10 @@ def check(draft: Draft) -> Preset:
 
 
 def validate(
-    draft: Draft, model: type[M], values: Mapping[str, Any], prefix: str = "",
+    draft: Draft,
+    model: type[M],
+    values: Mapping[str, Any],
+    prefix: str = "",
     also: Iterable[str] = (),
 ) -> M:
     """Validate the values that stand below the dotted key `prefix` of a draft.
@@ -374,14 +395,20 @@ def _floats(value: Any, key: str) -> Iterator[tuple[str, float]]:
     """Every float in a value, with its dotted key."""
     if isinstance(value, float):
         yield key, value
-    parts = value.items() if isinstance(value, Mapping) else (
-        enumerate(value) if isinstance(value, list | tuple) else ())
+    parts = (
+        value.items()
+        if isinstance(value, Mapping)
+        else (enumerate(value) if isinstance(value, list | tuple) else ())
+    )
     for part, inner in parts:
         yield from _floats(inner, f"{key}.{part}")
 
 
 def explain(
-    draft: Draft, error: ErrorDetails, model: type[BaseModel], prefix: str = "",
+    draft: Draft,
+    error: ErrorDetails,
+    model: type[BaseModel],
+    prefix: str = "",
     also: Iterable[str] = (),
 ) -> PresetError:
     """Say in one line what pydantic found wrong below the dotted key `prefix`."""

@@ -30,6 +30,11 @@ def progress(steps: Iterable[Any] | None = None, **options: Any) -> tqdm:
     if sys.stderr.isatty():
         return tqdm(steps, mininterval=0.2, dynamic_ncols=True, **options)
     return tqdm(
-        steps, file=_Lines(sys.stderr), mininterval=10.0, maxinterval=20.0, ncols=80, ascii=True,
+        steps,
+        file=_Lines(sys.stderr),
+        mininterval=10.0,
+        maxinterval=20.0,
+        ncols=80,
+        ascii=True,
         **options,
     )

@@ -18,11 +18,13 @@ def preset_schema(registry: Registry) -> dict[str, Any]:
     schema["title"] = "artdiff preset"
     properties = schema["properties"]
     properties["extends"] = {
-        "type": "string", "description": "Name or path of the preset that this one changes."
+        "type": "string",
+        "description": "Name or path of the preset that this one changes.",
     }
     text = {"type": "string"}
-    mix = {"anyOf": [text, {"type": "array", "items": {
-        "anyOf": [text, {"$ref": "#/$defs/Prompt"}]}}]}
+    mix = {
+        "anyOf": [text, {"type": "array", "items": {"anyOf": [text, {"$ref": "#/$defs/Prompt"}]}}]
+    }
     properties["prompt"] = mix | {"description": properties["prompt"].get("description", "")}
     properties["prompts"] = {
         "type": "object",

@@ -134,8 +134,10 @@ class Score:
         """The mix of texts at a frame: keyframes cross-fade with the preset's easing."""
         fps = self.preset.frames.fps
         keys = sorted(
-            ((Position.parse(k).frame(self.count, fps), mix)
-             for k, mix in self.preset.keyed_prompts.items()),
+            (
+                (Position.parse(k).frame(self.count, fps), mix)
+                for k, mix in self.preset.keyed_prompts.items()
+            ),
             key=lambda key: key[0],
         )
         a, b, t = locate([frame for frame, _ in keys], frame)

@@ -121,7 +121,8 @@ def preset_keys() -> str:
     registry = create_registry()
     schema = preset_schema(registry)
     top = {
-        name: field for name, field in schema["properties"].items()
+        name: field
+        for name, field in schema["properties"].items()
         if name not in ("sampler", "guidance", "frames", "terms", "effects")
     }
     parts = ["### At the top", table(top, schema), "### In a prompt"]
@@ -139,11 +140,14 @@ def preset_keys() -> str:
         for entry in registry.entries(kind).values() if kind else ():
             options = entry.value.Options.model_json_schema().get("properties", {})
             if options:
-                parts += [f"With `{key} = \"{entry.name}\"` also:", table(options, schema)]
+                parts += [f'With `{key} = "{entry.name}"` also:', table(options, schema)]
     common: dict[str, Any] = {
         "use": {"type": "string", "description": "Name of the class; the label, if left out."},
-        "weight": {"description": "How strongly; a number or keyframes.", "default": 1.0,
-                   "type": "number"},
+        "weight": {
+            "description": "How strongly; a number or keyframes.",
+            "default": 1.0,
+            "type": "number",
+        },
     }
     for name, kind in (("terms", "guidance"), ("effects", "effects")):
         own = common if name == "terms" else {"use": common["use"]}
@@ -192,8 +196,14 @@ def kind_of(field: dict[str, Any], schema: dict[str, Any]) -> str:
         return ", ".join(f'`"{value}"`' for value in field["enum"])
     if "anyOf" in field:
         return " or ".join(dict.fromkeys(kind_of(part, schema) for part in field["anyOf"]))
-    words = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or "
-             "false", "array": "list", "object": "keyframes"}
+    words = {
+        "integer": "whole number",
+        "number": "number",
+        "string": "text",
+        "boolean": "true or false",
+        "array": "list",
+        "object": "keyframes",
+    }
     text = words.get(field.get("type", ""), field.get("type", "any"))
     if text == "list" and "type" in field.get("items", {}):
         text = f"list of {words[field['items']['type']]}s"
@@ -240,13 +250,19 @@ def words() -> str:
     return (
         "\n".join(rows)
         + f"\n\nColours: {', '.join(colours)}."
-        + "\n\nBackgrounds: " + ", ".join(
+        + "\n\nBackgrounds: "
+        + ", ".join(
             f"on a red background {phrases[0]}".strip() for phrases in known.GROUNDS.values()
-        ) + "."
-        + "\n\nHow many and how big: " + ", ".join(
-            word for group in (known.NUMBERS, known.SIZES, known.PLACES)
-            for phrases in group.values() for word in phrases
-        ) + "."
+        )
+        + "."
+        + "\n\nHow many and how big: "
+        + ", ".join(
+            word
+            for group in (known.NUMBERS, known.SIZES, known.PLACES)
+            for phrases in group.values()
+            for word in phrases
+        )
+        + "."
         + f"\n\nObjects ({len(known.OBJECTS)}): {', '.join(objects)}."
     )
 

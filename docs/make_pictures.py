@@ -36,7 +36,7 @@ LIMITS = Path(__file__).parent / "starter-limits.toml"
 def grid(name: str, prompt: str) -> None:
     """Nine pictures of a prompt, seeds 0 to 8."""
     images = [image for _, image in artdiff.image(prompt, 9)]
-    save_picture(HERE / f"{name}.png", artdiff.contact_sheet(images, 3, cell=176, gap=4))
+    save_picture(HERE / f"{name}.png", artdiff.contact_sheet(images, 3, cell=144, gap=4))
 
 
 def strip(name: str, folder: Path) -> None:
@@ -44,9 +44,9 @@ def strip(name: str, folder: Path) -> None:
     done = artdiff.render(name, folder / f"{name}.png" if name in STILLS else folder / name)
     paths = sorted(done.folder.glob("*.png"))
     if name in STILLS:
-        sheet = artdiff.contact_sheet(paths, 6 if len(paths) == 12 else 3, cell=176, gap=4)
+        sheet = artdiff.contact_sheet(paths, 6 if len(paths) == 12 else 3, cell=144, gap=4)
     else:
-        sheet = artdiff.film_strip(paths, 8, max_width=1440)
+        sheet = artdiff.film_strip(paths, 8, max_width=1280)
     save_picture(HERE / f"{name}.png", sheet)
 
 
@@ -55,7 +55,7 @@ def limits(folder: Path) -> None:
     done = artdiff.render(str(LIMITS), folder / "limits")
     store = artdiff.FrameStore.existing(done.folder)
     labels = [store.settings(index)["prompts"][0][0] for index in store.present()]
-    sheet = artdiff.contact_sheet(store.paths(), 4, labels, cell=176, gap=4)
+    sheet = artdiff.contact_sheet(store.paths(), 4, labels, cell=144, gap=4)
     save_picture(HERE / "starter-limits.png", sheet)
 
 

@@ -110,7 +110,7 @@ def test_plugins_import_only_what_is_exported(name):
 @pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "plugins").iterdir()
                                         if (p / "__init__.py").is_file()))
 def test_the_hooks_of_plugins_load_nothing(name):
-    """The file that is imported at every start holds hooks; the rest is imported inside of them."""
+    """The file that is imported at every start holds hooks; they import the rest."""
     file = ROOT / "plugins" / name / "__init__.py"
     top = set(imports(file, f"artdiff_plugins.{name}", top=True))
     standard = {"__future__.annotations", "collections.abc.Mapping", "importlib.resources.files",

@@ -76,7 +76,9 @@ def test_whole_numbers_are_rounded():
     assert all(isinstance(value, int) for value in found)
 
 
-@pytest.mark.parametrize("curve", [3.5, {"0": 1.0, "33.3%": 2.0, "1.25s": 7.5, "easing": "ease-in"}])
+@pytest.mark.parametrize("curve", [
+    3.5, {"0": 1.0, "33.3%": 2.0, "0.25s": 7.5, "easing": "ease-in"},
+])
 def test_plain_is_the_same_curve(curve):
     again = Curve.parse(Curve.parse(curve).plain())
     assert values(again) == values(curve)

@@ -156,6 +156,18 @@ def test_slerp_turns_evenly():
         assert (a * way).sum().acos().item() == pytest.approx(t * angle, rel=1e-6)
 
 
+def test_a_stop_of_a_film_is_the_picture_of_its_seed(engine):
+    film = engine(**{"prompt": "a red fox", "seed": 4, "frames.stops": 2})
+    stills = engine(**{"prompt": "a red fox", "seed": 4, "frames.source": "still"})
+    one, two = (film.images(jobs(film, i))[0] for i in (0, 4))
+    assert apart(one, two) > 2
+    assert np.array_equal(one, stills.images(jobs(stills, 0))[0])
+    assert np.array_equal(two, stills.images(jobs(stills, 1))[0])
+    half = film.start(jobs(film, 2), torch.empty(1, 4, 2, 2))
+    ends = [stills.start(jobs(stills, i), torch.empty(1, 4, 2, 2)) for i in (0, 1)]
+    assert torch.equal(half, slerp(*ends, torch.tensor([0.5])))
+
+
 def test_the_batch_does_not_matter(engine):
     one = engine(batch=1)
     like = torch.empty(8, 4, 2, 2)
@@ -202,8 +214,10 @@ def test_mixed_prompts_are_the_weighted_sum_of_their_conditionings(engine):
 def test_what_makes_a_difference(engine):
     made = engine()
     plain = made.images(jobs(made, 3))[0]
-    for change in ({"negative": "winter"}, {"guidance.scale": 5}, {"sampler.steps": 5}, {"seed": 1},
-                   {"sampler.shift": 3}, {"guidance.rescale": 1}, {"prompt": "night"}):
+    for change in (
+        {"negative": "winter"}, {"guidance.scale": 5}, {"sampler.steps": 5}, {"seed": 1},
+        {"sampler.shift": 3}, {"guidance.rescale": 1}, {"prompt": "night"},
+    ):
         other = engine(**change)
         assert apart(other.images(jobs(other, 3))[0], plain) > 0, change
 

@@ -51,8 +51,9 @@ def test_each_hook_is_tested_here():
         "on_render_start", "on_step", "on_frame", "on_render_end",
     ])
     for name in HOOKS:
-        assert hook_arguments(name) == tuple(inspect.signature(getattr(hookspecs, name)).parameters)
-        assert getattr(hookspecs, name).__doc__
+        hook = getattr(hookspecs, name)
+        assert hook_arguments(name) == tuple(inspect.signature(hook).parameters)
+        assert hook.__doc__
 
 
 @pytest.mark.parametrize("kind", REGISTRATIONS)

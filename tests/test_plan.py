@@ -2,13 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from pydantic import BaseModel, Field
 
-from artdiff.errors import ModelError, PresetError
+from artdiff.errors import ModelError, PluginError, PresetError
 from artdiff.hookspecs import hookimpl
-from artdiff.plan import draft_preset, resolve
+from artdiff.plan import Chosen, draft_preset, resolve
 from artdiff.preset import Draft, overlay, override
 from artdiff.registry import Selection, create_registry
 
@@ -69,6 +70,29 @@ def test_what_was_chosen_and_by_whom(plan):
         "sampler=ddim": "artdiff.builtins", "a=glow": "looks@code", "blur=blur": "looks@code",
         "frames=latent_interpolation": "latent_interpolation@code",
     }
+
+
+def test_a_source_must_give_the_frame_that_was_asked_for(plan):
+    class Turning:
+        def __init__(self, source):
+            self.source = source
+
+        def __getitem__(self, index):
+            return self.source[index % 3]
+
+    found = plan("frames.count=5")
+    turning = replace(found, source=Turning(found.source))
+    assert turning.job(2) == found.job(2)
+    with pytest.raises(PluginError, match="source 'still' gave the job of frame 1 for frame 4"):
+        turning.job(4)
+
+
+def test_classes_without_a_file_are_known_by_their_plugin():
+    code = "class Typed:\n    class Options(BaseModel):\n        pass\n"
+    space = {"BaseModel": BaseModel, "__name__": "notebook"}
+    exec(code, space)
+    chosen = Chosen("a", "a", space["Typed"], space["Typed"].Options(), "notebook")
+    assert chosen.code() == "notebook"
 
 
 def test_options_of_a_term_may_be_keyframes(plan):

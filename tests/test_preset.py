@@ -191,7 +191,7 @@ def test_overrides_without_a_key(wrong):
     ("prompt", 5, "film.toml: prompt: must be a text, or a list"),
     ("prompts.abc", "x", "film.toml: prompts: 'abc' is not a frame; write 12"),
     ("prompts.-3", "x", "film.toml: prompts: frame -3 lies before the film"),
-    ("prompt", [{"text": "a", "weight": 0}], "film.toml: prompt.0.weight: must be greater than 0"),
+    ("prompt", [{"text": "a", "weight": 0}], "film.toml: prompt.0.weight: must be greater than"),
     ("seed", 1.5, "film.toml: seed: must be a valid integer (got 1.5)"),
     ("seed", 2**64, "film.toml: seed: must be less than"),
     ("width", "256", "film.toml: width: must be a valid integer (got '256')"),
@@ -203,7 +203,7 @@ def test_overrides_without_a_key(wrong):
     ("terms.a.x", [1, float("nan")], "film.toml: terms.a.x.1: must be a finite number"),
     ("guidance.scale", True, "film.toml: guidance.scale: must be a number or a table"),
     ("guidance.scale", -1, "film.toml: guidance.scale: must lie between 0 and 100"),
-    ("guidance.rescale", {"0": 0, "9": 2}, "film.toml: guidance.rescale: must lie between 0 and 1"),
+    ("guidance.rescale", {"0": 0, "9": 2}, "film.toml: guidance.rescale: must lie between 0 and"),
     ("guidance.scale", {"x": 1}, "film.toml: guidance.scale: 'x' is not a frame"),
     ("easing", "ease-inn", "did you mean 'ease-in'?"),
     ("sampler", 3, "film.toml: sampler: must be a table (got 3)"),
@@ -217,8 +217,10 @@ def test_the_one_who_said_it_is_named():
     defaults = {"sampler": {"name": "ddim", "steps": 0}, "guidance": {"scale": 4.0, "stop": 0.5}}
     draft = overlay(Draft("film", {}, {}), {"sampler": {"shift": 2.0}}, "film.toml")
     draft = underlay(draft, defaults, "model tiny")
-    places = {"sampler.steps": "model tiny: sampler.steps", "sampler.name": "model tiny: sampler.name",
-              "sampler.shift": "film.toml: sampler.shift"}
+    places = {
+        "sampler.steps": "model tiny: sampler.steps", "sampler.name": "model tiny: sampler.name",
+        "sampler.shift": "film.toml: sampler.shift",
+    }
     assert {key: draft.at(key) for key in places} == places
     with pytest.raises(PresetError, match=r"^model tiny: sampler\.steps: must be greater"):
         check(draft)
@@ -252,6 +254,13 @@ def test_a_preset_is_what_its_dump_says():
     ).model_dump(mode="json") == dump
 
 
+def test_python_may_number_keyframes_with_numbers():
+    draft = assign(Draft("film", {}, {}), "prompts", {0: "a", "50%": "b"}, "settings")
+    draft = assign(draft, "guidance.scale", {0: 1, 9: 2.5}, "settings")
+    preset = check(draft)
+    assert list(preset.prompts) == ["0", "50%"] and preset.guidance.scale.at(9, 10, 24) == 2.5
+
+
 def test_true_is_no_number_in_the_options_of_plugins_either():
     from pydantic import BaseModel
 
@@ -261,5 +270,5 @@ def test_true_is_no_number_in_the_options_of_plugins_either():
 
     draft = Draft("film", {}, {})
     assert validate(draft, Options, {"on": True, "amount": 2}).amount == 2
-    with pytest.raises(PresetError, match=r"film: terms\.a\.amount: must be a number \(got True\)"):
+    with pytest.raises(PresetError, match=r"film: terms\.a\.amount: must be a number"):
         validate(draft, Options, {"amount": True}, "terms.a")

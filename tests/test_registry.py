@@ -150,10 +150,10 @@ def test_two_registries_are_independent(plugin):
 
 
 def test_a_hook_is_called_once_for_each_kind_that_is_asked_for(plugin):
-    path = plugin("counts", (
-        "calls = []\n\n@artdiff.hookimpl\ndef register_guidance():\n    calls.append('guidance')\n"
-        "    return {}\n\n@artdiff.hookimpl\ndef register_effects():\n    calls.append('effects')\n"
-        "    return {}\n"))
+    text = "calls = []\n" + "".join(
+        f"@artdiff.hookimpl\ndef register_{kind}():\n    calls.append({kind!r})\n    return {{}}\n"
+        for kind in ("guidance", "effects"))
+    path = plugin("counts", text)
     made = load(path)
     calls = made.manager.get_plugin("counts").calls
     assert calls == []

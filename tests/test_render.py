@@ -70,7 +70,8 @@ def whole(tiny_folder, tmp_path_factory):
 
 @pytest.mark.parametrize(("text", "chosen"), [
     (None, range(14)), ("5", range(5)), ("99", range(14)), ("3:6", range(3, 6)), (":2", range(2)),
-    ("12:", range(12, 14)), ("::4", range(0, 14, 4)), ("1::4", range(1, 14, 4)), (" 2 : 4 ", range(2, 4)),
+    ("12:", range(12, 14)),
+    ("::4", range(0, 14, 4)), ("1::4", range(1, 14, 4)), (" 2 : 4 ", range(2, 4)),
     ("-3:", range(11, 14)),
 ])
 def test_selections(text, chosen):
@@ -239,7 +240,7 @@ def test_a_folder(render):
 def test_stills_become_a_sheet_and_one_a_picture(render):
     sheet = render("sheet.png", preset="stills.toml")
     assert Image.open(sheet.output).size == (3 * 40 + 8, 2 * 40 + 8)
-    one = render("one.png", preset="stills.toml", frames="2:3")
+    render("one.png", preset="stills.toml", frames="2:3")
     assert np.array_equal(load_image("one.png"), load_image(sheet.folder / "000002.png"))
     assert read_settings("one.png")["seed"] == 2
 
@@ -284,7 +285,8 @@ def test_a_film_without_frames(render, registry):
 
 
 def test_image(registry):
-    made = list(artdiff.image("a fox", 6, settings={"model": "tiny", "seed": 3}, registry=registry))
+    settings = {"model": "tiny", "seed": 3}
+    made = list(artdiff.image("a fox", 6, settings=settings, registry=registry))
     assert [job.seed for job, _ in made] == [3, 4, 5, 6, 7, 8]
     assert {picture.shape for _, picture in made} == {(32, 32, 3)}
     paths = list(write_images(made[:2], Path("fox.png"), grid=False, single=False))

@@ -79,7 +79,8 @@ def test_a_job_travels_and_can_be_written_down():
     job = film.job(4, film.prompts(4), Start(1, 2, 1 / 3))
     assert pickle.loads(pickle.dumps(job)) == job
     record = json.loads(json.dumps(job.record()))
-    assert record["start"] == [1, 2, 0.333333] and record["terms"] == {"t": {"weight": 1, "x": [1, 2]}}
+    assert record["start"] == [1, 2, 0.333333]
+    assert record["terms"] == {"t": {"weight": 1, "x": [1, 2]}}
     with pytest.raises(AttributeError):
         job.seed = 3
 

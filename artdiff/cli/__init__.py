@@ -29,8 +29,16 @@ COMMANDS = {
     "doctor": ("artdiff.cli.doctor", "Check this installation."),
 }
 MACHINE_FAULTS = (
-    errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO,
-    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EIO,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
 )
 
 
@@ -64,8 +72,11 @@ class Group(click.Group):
             _say(f"Commands of plugins are missing here: {error}")
             names = list(COMMANDS)
         for name in names:
-            short = COMMANDS[name][1] if name in COMMANDS else (
-                self.commands[name].get_short_help_str())
+            short = (
+                COMMANDS[name][1]
+                if name in COMMANDS
+                else (self.commands[name].get_short_help_str())
+            )
             rows.append((name, short))
         with formatter.section("Commands"):
             formatter.write_dl(rows)

@@ -13,8 +13,14 @@ from artdiff.cli import options
 
 @click.command("image")
 @click.argument("prompt")
-@click.option("-n", "number", default=1, show_default=True, type=click.IntRange(1, 10_000),
-              help="How many pictures, from the seeds SEED, SEED + 1, ...")
+@click.option(
+    "-n",
+    "number",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 10_000),
+    help="How many pictures, from the seeds SEED, SEED + 1, ...",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the first picture.")
 @click.option("--negative", help="What to lead away from.")
 @click.option("--steps", type=int, help="Sampling steps.")
@@ -22,21 +28,38 @@ from artdiff.cli import options
 @click.option("--size", metavar="WxH", help="Pixels, such as 256x256.")
 @click.option("--model", help="Model to use.")
 @click.option("--grid", is_flag=True, help="One contact sheet instead of single files.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="PATH",
-              help="The .png file (several pictures are numbered), or a folder.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The .png file (several pictures are numbered), or a folder.",
+)
 @options.settings
 @options.plugins
 def command(
-    prompt: str, number: int, seed: int, negative: str | None, steps: int | None,
-    scale: float | None, size: str | None, model: str | None, grid: bool, output: Path | None,
-    settings: tuple[str, ...], plugins: tuple[str, ...],
+    prompt: str,
+    number: int,
+    seed: int,
+    negative: str | None,
+    steps: int | None,
+    scale: float | None,
+    size: str | None,
+    model: str | None,
+    grid: bool,
+    output: Path | None,
+    settings: tuple[str, ...],
+    plugins: tuple[str, ...],
 ) -> None:
     """Make pictures of PROMPT."""
     from artdiff.api import image, write_images
     from artdiff.progress import progress
 
     values = {
-        "seed": seed, "negative": negative, "model": model, "sampler.steps": steps,
+        "seed": seed,
+        "negative": negative,
+        "model": model,
+        "sampler.steps": steps,
         "guidance.scale": scale,
     }
     if size is not None:
@@ -44,7 +67,9 @@ def command(
         if not (width.isdigit() and height.isdigit()):
             raise click.BadParameter("write WIDTHxHEIGHT, such as 256x256", param_hint="--size")
         values |= {"width": int(width), "height": int(height)}
-    given = [f"{key}={json.dumps(v, ensure_ascii=False)}" for key, v in values.items() if v is not None]
+    given = [
+        f"{key}={json.dumps(v, ensure_ascii=False)}" for key, v in values.items() if v is not None
+    ]
     name = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:60] or "image"
     target = output or Path(f"{name}.png")
     if target.is_dir() or not target.suffix:

@@ -25,15 +25,24 @@ class PngPath(click.Path):
 
 
 settings = click.option(
-    "-s", "--set", "settings", multiple=True, metavar="KEY=VALUE",
+    "-s",
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
     help="Override a value of the preset, such as -s sampler.steps=30. Repeatable.",
 )
 plugins = click.option(
-    "--plugin", "plugins", multiple=True, metavar="FILE", type=click.Path(),
+    "--plugin",
+    "plugins",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(),
     help="Load a plugin from a Python file. Repeatable.",
 )
 frames = click.option(
-    "--frames", metavar="RANGE",
+    "--frames",
+    metavar="RANGE",
     help="Only these frames: 24 (the first 24), 10:20, ::4 (every fourth).",
 )
 preview = click.option(

@@ -11,8 +11,12 @@ from artdiff.cli import options
 @options.preset_arguments
 @click.option("--no-measure", is_flag=True, help="Skip the timing of a step.")
 def command(
-    preset: str, settings: tuple[str, ...], frames: str | None, preview: bool,
-    plugins: tuple[str, ...], no_measure: bool,
+    preset: str,
+    settings: tuple[str, ...],
+    frames: str | None,
+    preview: bool,
+    plugins: tuple[str, ...],
+    no_measure: bool,
 ) -> None:
     """Say what rendering PRESET will do: frames, model calls, time and disk."""
     from artdiff.api import estimate, prepare
@@ -26,8 +30,11 @@ def command(
     rows = [
         ("preset", f"{plan.name}: {part.title}" if part.title else plan.name),
         ("model", f"{plan.card.name} ({plan.card.title})"),
-        ("frames", f"{cost.frames} of {plan.count}, {part.width}x{part.height}, "
-                   f"{work.fps:g} fps, {cost.frames / work.fps:.1f} s of film"),
+        (
+            "frames",
+            f"{cost.frames} of {plan.count}, {part.width}x{part.height}, "
+            f"{work.fps:g} fps, {cost.frames / work.fps:.1f} s of film",
+        ),
         ("source", part.frames.source),
         ("sampler", f"{plan.sampler.name}, {part.sampler.steps} steps, batch {part.batch}"),
         ("terms", ", ".join(c.label for c in plan.terms) or "none"),

@@ -62,10 +62,20 @@ def show(name: str, files: tuple[str, ...]) -> None:
 
 @command.command("new")
 @click.argument("name")
-@click.option("--kind", type=click.Choice(["guidance", "projection", "effect"]),
-              default="guidance", show_default=True, help="What it begins with.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
-              help="The Python file; by default NAME.py here.")
+@click.option(
+    "--kind",
+    type=click.Choice(["guidance", "projection", "effect"]),
+    default="guidance",
+    show_default=True,
+    help="What it begins with.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The Python file; by default NAME.py here.",
+)
 def new(name: str, kind: str, output: Path | None) -> None:
     """Write the beginning of a plugin, one Python file that runs as it is."""
     from artdiff.scaffold import plugin_file

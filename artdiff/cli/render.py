@@ -12,13 +12,21 @@ from artdiff.cli import options
 @click.command("render")
 @options.preset_arguments
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="PATH",
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
     help="A film (.mp4 .gif .webm .webp), a picture (.png) or a folder for the frames alone.",
 )
 @click.option("--fresh", is_flag=True, help="Forget the frames of an earlier render.")
 def command(
-    preset: str, settings: tuple[str, ...], frames: str | None, preview: bool,
-    plugins: tuple[str, ...], output: Path | None, fresh: bool,
+    preset: str,
+    settings: tuple[str, ...],
+    frames: str | None,
+    preview: bool,
+    plugins: tuple[str, ...],
+    output: Path | None,
+    fresh: bool,
 ) -> None:
     """Render PRESET, the name of a preset or a TOML file.
 
@@ -29,8 +37,14 @@ def command(
 
     with Bars() as bars:
         done = render(
-            preset, output, settings=settings, frames=frames, preview=preview, fresh=fresh,
-            plugins=plugins, on_progress=bars.report,
+            preset,
+            output,
+            settings=settings,
+            frames=frames,
+            preview=preview,
+            fresh=fresh,
+            plugins=plugins,
+            on_progress=bars.report,
         )
     for note in done.notes:
         click.echo(note, err=True)

@@ -12,9 +12,18 @@ from artdiff.errors import PresetError, nearest
 
 @click.command("train")
 @click.argument("recipe")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FOLDER",
-              help="Where checkpoints, curves and samples go; by default runs/RECIPE.")
-@click.option("--minutes", type=click.FloatRange(0, 1e6, min_open=True), help="Train so long in all, whatever the recipe says.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Where checkpoints, curves and samples go; by default runs/RECIPE.",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, 1e6, min_open=True),
+    help="Train so long in all, whatever the recipe says.",
+)
 @click.option("--threads", type=click.IntRange(1), help="Processor threads to use.")
 def command(recipe: str, output: Path | None, minutes: float | None, threads: int | None) -> None:
     """Train by RECIPE, the name of a shipped recipe or a TOML file; goes on if it was stopped."""

@@ -45,8 +45,13 @@ def draw_curve(metrics: Path, path: Path) -> None:
         axes.plot(steps[width - 1 :], smooth, color="tab:blue", label="training")
         axes.set_ylim(0.95 * smooth.min(), float(np.quantile(losses, 0.98)) * 1.05)
     if valid:
-        axes.plot(*np.array(valid).T, "o-", color="tab:orange", markersize=3,
-                  label="validation, averaged weights")
+        axes.plot(
+            *np.array(valid).T,
+            "o-",
+            color="tab:orange",
+            markersize=3,
+            label="validation, averaged weights",
+        )
     axes.set_xlabel("step")
     axes.set_ylabel("loss")
     axes.grid(alpha=0.3)

@@ -17,7 +17,9 @@ RESOLUTION = 256
 @cache
 def _drawings() -> dict[str, str]:
     """Icon name -> SVG body on a 32 x 32 grid."""
-    return json.loads(files("artdiff_plugins.scenes").joinpath("objects.json").read_text("utf-8"))["icons"]
+    return json.loads(files("artdiff_plugins.scenes").joinpath("objects.json").read_text("utf-8"))[
+        "icons"
+    ]
 
 
 @cache
