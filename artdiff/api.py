@@ -141,6 +141,8 @@ def _places(work: Work, output: str | Path | None, preview: bool) -> tuple[Path 
         suffix = ".mp4" if is_film(work.plan) else ".png"
         name = work.plan.name + ("-preview" if preview else "")
         output = Path("renders") / f"{name}{suffix}"
+    if not str(output).strip():
+        raise PresetError("-o is empty; name a film, a picture or a folder")
     path = Path(output)
     suffix = path.suffix.lower()
     if suffix in (*FILMS, ".png"):

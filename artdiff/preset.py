@@ -326,7 +326,9 @@ def override(draft: Draft, assignments: Iterable[str]) -> Draft:
             raise PresetError(f"-s {assignment}: write key=value, such as -s sampler.steps=30")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except tomllib.TOMLDecodeError as error:
+            if text.lstrip().startswith(("{", "[")):
+                raise PresetError(f"-s {assignment}: not a TOML value: {error}") from error
             value = text
         draft = assign(draft, key.strip(), value, f"-s {key.strip()}")
     return draft

@@ -136,6 +136,14 @@ def test_render_into_its_default_place(run):
         f"{Path('folder').absolute()}\n")
 
 
+def test_a_second_picture_of_a_prompt_does_not_replace_the_first(run):
+    tiny = ("-s", "model=tiny", "-s", "width=32", "-s", "height=32")
+    names = [run("image", "a fox", *tiny, "--seed", seed)[1].strip() for seed in (0, 1, 1)]
+    assert names == ["a-fox.png", "a-fox-2.png", "a-fox-3.png"]
+    assert [read_settings(name)["seed"] for name in names] == [0, 1, 1]
+    assert np.array_equal(load_image(names[1]), load_image(names[2]))
+
+
 def test_image(run):
     few = ("-s", "model=tiny", "-s", "sampler.steps=2")
     assert run("image", "A Red Fox!", *few)[:2] == (0, "a-red-fox.png\n")

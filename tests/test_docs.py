@@ -7,7 +7,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 import tomllib
 from importlib import import_module
 from pathlib import Path
@@ -377,11 +376,6 @@ def test_files_import_only_from_above():
     assert not wrong
 
 
-def test_artdiff_never_imports_its_plugins():
-    for path in (ROOT / "artdiff").rglob("*.py"):
-        assert "artdiff_plugins" not in path.read_text("utf-8"), path
-
-
 def test_signatures_on_the_architecture_page():
     modules = [import_module(f"artdiff.{f.removesuffix('.py').replace('/', '.')}")
                for f in layout() if not f.startswith(("cli/", "train/", "nn/", "backends/"))]
@@ -395,7 +389,9 @@ def test_signatures_on_the_architecture_page():
             known = [n for n in inspect.get_annotations(real) if n != "Options"]
             assert fields == (known if fields else []), shown.name
             for method in (n for n in shown.body if isinstance(n, ast.FunctionDef)):
-                signature = inspect.signature(getattr(real, method.name))
+                member = inspect.getattr_static(real, method.name)
+                member = member.fget if isinstance(member, property) else member
+                signature = inspect.signature(getattr(member, "__func__", member))
                 names = [a.arg for a in method.args.args]
                 assert names == list(signature.parameters), f"{shown.name}.{method.name}"
                 given = [ast.unparse(a.annotation) for a in method.args.args[1:]]
@@ -403,13 +399,3 @@ def test_signatures_on_the_architecture_page():
                 assert given == wanted, f"{shown.name}.{method.name}"
                 checked += 1
     assert checked > 15
-
-
-def test_help_needs_no_torch():
-    code = (
-        "import sys; from artdiff.cli import main\n"
-        "try: main(['--help'])\n"
-        "except SystemExit: pass\n"
-        "sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

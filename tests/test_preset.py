@@ -272,3 +272,9 @@ def test_true_is_no_number_in_the_options_of_plugins_either():
     assert validate(draft, Options, {"on": True, "amount": 2}).amount == 2
     with pytest.raises(PresetError, match=r"film: terms\.a\.amount: must be a number"):
         validate(draft, Options, {"amount": True}, "terms.a")
+
+
+@pytest.mark.parametrize("text", ["terms.a={weight=1", "prompts={0='x'", "sampler.x=[1, 2"])
+def test_half_a_table_is_not_a_text(text):
+    with pytest.raises(PresetError, match="not a TOML value"):
+        override(Draft("film", {}, {}), [text])

@@ -71,7 +71,7 @@ def command(
         f"{key}={json.dumps(v, ensure_ascii=False)}" for key, v in values.items() if v is not None
     ]
     name = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:60] or "image"
-    target = output or Path(f"{name}.png")
+    target = output or _free(Path(f"{name}.png"))
     if target.is_dir() or not target.suffix:
         target = target / f"{name}.png"
     if target.suffix.lower() != ".png":
@@ -80,3 +80,12 @@ def command(
     bar = progress(pictures, total=number, desc="image", unit="picture")
     for path in write_images(bar, target, grid=grid, single=number == 1):
         click.echo(path)
+
+
+def _free(path: Path) -> Path:
+    """The path, or NAME-2, NAME-3, ... where pictures of an earlier call stand."""
+    free, number = path, 1
+    while free.exists():
+        number += 1
+        free = path.with_stem(f"{path.stem}-{number}")
+    return free
