@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -102,3 +106,23 @@ def tiny_plugin(tiny_folder: Path, tmp_path: Path) -> Path:
         encoding="utf-8",
     )
     return path
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Callable[[str], AbstractContextManager[Path]]:
+    """``with small_disk("64k") as folder``: a disk of that size, where one may be mounted here."""
+
+    @contextmanager
+    def mounted(size: str) -> Iterator[Path]:
+        folder = tmp_path / "disk"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        allowed = shutil.which("mount") is not None
+        if not allowed or subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("no permission to mount a small disk")
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", str(folder)], check=True)
+
+    return mounted

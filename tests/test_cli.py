@@ -392,19 +392,9 @@ def test_places_that_cannot_be_written(run):
 
 
 @pytest.fixture
-def disk(tmp_path):
-    """A disk of 64 KiB, where this process may mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
-    try:
-        mounted = subprocess.run(mount, capture_output=True).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("no permission to mount a small disk")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+def disk(small_disk):
+    with small_disk("64k") as folder:
+        yield folder
 
 
 def test_a_full_disk_keeps_what_is_finished(run, disk):

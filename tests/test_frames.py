@@ -376,19 +376,9 @@ def test_file_systems_without_links(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def disk(tmp_path):
-    """A disk of 128 KiB, where this process may mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)]
-    try:
-        mounted = subprocess.run(command, capture_output=True).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("no permission to mount a small disk")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+def disk(small_disk):
+    with small_disk("128k") as folder:
+        yield folder
 
 
 def test_a_full_disk_keeps_what_is_finished(disk):

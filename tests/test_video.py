@@ -287,18 +287,9 @@ def test_damaged_films_are_noticed(tmp_path, suffix):
 
 
 @pytest.fixture
-def tiny_disk(tmp_path):
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", str(folder)]
-    try:
-        mounted = subprocess.run(command, capture_output=True).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("no permission to mount a small disk")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+def tiny_disk(small_disk):
+    with small_disk("32k") as folder:
+        yield folder
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
