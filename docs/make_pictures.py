@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import artdiff
+from artdiff.api import prepare
 from artdiff.frames import save_picture
 
 HERE = Path(__file__).parent / "pictures"
@@ -39,15 +40,19 @@ def grid(name: str, prompt: str) -> None:
     save_picture(HERE / f"{name}.png", artdiff.contact_sheet(images, 3, cell=144, gap=4))
 
 
+def stills(name: str, folder: Path) -> None:
+    """All pictures of a batch of stills."""
+    paths = artdiff.FrameStore.existing(artdiff.render(name, folder / name).folder).paths()
+    columns = 6 if len(paths) == 12 else 3
+    save_picture(HERE / f"{name}.png", artdiff.contact_sheet(paths, columns, cell=144, gap=4))
+
+
 def strip(name: str, folder: Path) -> None:
-    """Eight evenly spaced frames of a shipped film, or all pictures of a batch of stills."""
-    done = artdiff.render(name, folder / f"{name}.png" if name in STILLS else folder / name)
-    paths = sorted(done.folder.glob("*.png"))
-    if name in STILLS:
-        sheet = artdiff.contact_sheet(paths, 6 if len(paths) == 12 else 3, cell=144, gap=4)
-    else:
-        sheet = artdiff.film_strip(paths, 8, max_width=1280)
-    save_picture(HERE / f"{name}.png", sheet)
+    """Eight evenly spaced frames of a shipped film."""
+    every = prepare(name, artdiff.create_registry()).plan.count // 8
+    done = artdiff.render(name, folder / name, frames=f"::{every}")
+    store = artdiff.FrameStore.existing(done.folder)
+    save_picture(HERE / f"{name}.png", artdiff.film_strip(store, 8, max_width=1280))
 
 
 def limits(folder: Path) -> None:
@@ -67,9 +72,12 @@ def main(words: list[str]) -> None:
         for name, prompt in GRIDS.items():
             if wanted(name):
                 grid(name, prompt)
-        for name in (*FILMS, *STILLS):
+        for name in FILMS:
             if wanted(name):
                 strip(name, Path(temporary))
+        for name in STILLS:
+            if wanted(name):
+                stills(name, Path(temporary))
         if wanted("starter-limits"):
             limits(Path(temporary))
 
