@@ -299,13 +299,13 @@ def estimate(work: Work, registry: Registry, measure: bool = True) -> Estimate:
         return Estimate(frames, calls, None, disk)
     with registry.blaming():
         jobs = [plan.job(i) for i in range(min(preset.batch, plan.count))]
-        engine.images(jobs[:1], steps=1)
+        engine.pictures(jobs[:1], steps=1)
         began = time.monotonic()
-        engine.images(jobs, steps=1)
+        engine.pictures(jobs, steps=1)
         one = time.monotonic() - began
         more = min(3, preset.sampler.steps) - 1
         began = time.monotonic()
-        engine.images(jobs, steps=1 + more)
+        engine.pictures(jobs, steps=1 + more)
         step = max(0.0, (time.monotonic() - began - one) / max(1, more))
     batch = one + step * (preset.sampler.steps - 1)
     return Estimate(frames, calls, math.ceil(frames / len(jobs)) * batch, disk)

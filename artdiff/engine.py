@@ -73,12 +73,12 @@ class Engine:
         return levels(self.model.schedule, part.steps, shift=part.shift)
 
     @torch.inference_mode()
-    def images(self, jobs: Sequence[FrameJob], steps: int | None = None) -> list[np.ndarray]:
-        """Make the pictures of some jobs as one batch: uint8 (H, W, 3) each.
+    def pictures(self, jobs: Sequence[FrameJob], steps: int | None = None) -> list[np.ndarray]:
+        """Draw the pictures of some jobs as one batch, before effects: uint8 (H, W, 3) each.
 
         :param steps: stop after so many steps; None goes all the way.
         :raises ModelError: the model gave numbers that are not finite.
-        :raises PluginError: a term or an effect failed; the message names it and the frames.
+        :raises PluginError: a term failed; the message names it and the frames.
         """
         preset, codec = self.plan.preset, self.model.codec
         noise = Noise([job.seed for job in jobs])
@@ -103,8 +103,15 @@ class Engine:
                 "not finite; lower guidance.scale or the weights of [terms]"
             )
         decoded = codec.decode(x).clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
-        pictures = list(decoded.permute(0, 2, 3, 1).contiguous().numpy())
-        return [self.finish(p, job) for p, job in zip(pictures, jobs, strict=True)]
+        return list(decoded.permute(0, 2, 3, 1).contiguous().numpy())
+
+    def images(self, jobs: Sequence[FrameJob]) -> list[np.ndarray]:
+        """Draw and finish the pictures of some jobs as one batch: uint8 (H, W, 3) each.
+
+        :raises PluginError: an effect failed; and what `pictures` raises.
+        """
+        drawn = self.pictures(jobs)
+        return [self.finish(p, job) for p, job in zip(drawn, jobs, strict=True)]
 
     def start(self, jobs: Sequence[FrameJob], like: Tensor) -> Tensor:
         """The standard normal noise that the jobs start from, (B, C, h, w)."""

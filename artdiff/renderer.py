@@ -146,8 +146,9 @@ class LocalRenderer:
                     if engine is None or missing.isdisjoint(chunk):
                         continue
                     jobs = [plan.job(i) for i in chunk if i < plan.count]
-                    for job, image in zip(jobs, engine.images(jobs), strict=True):
+                    for job, picture in zip(jobs, engine.pictures(jobs), strict=True):
                         if job.index in missing:
+                            image = engine.finish(picture, job)
                             image.setflags(write=False)
                             hook.on_frame(job=job, image=image)
                             store.write(job.index, image, job.record())

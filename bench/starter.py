@@ -31,7 +31,7 @@ def main(batches: list[int]) -> None:
     first = None
     for batch in batches:
         jobs = [plan.job(index) for index in range(batch)]
-        engine.images(jobs, steps=2)
+        engine.pictures(jobs, steps=2)
         seconds = []
         for _ in range(3):
             began = time.perf_counter()

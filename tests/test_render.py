@@ -14,8 +14,8 @@ from pydantic import BaseModel
 
 import artdiff
 from artdiff.api import estimate, prepare, write_images
-from artdiff.errors import FrameError, PresetError
-from artdiff.frames import load_image, read_settings
+from artdiff.errors import FrameError, PluginError, PresetError
+from artdiff.frames import FrameStore, load_image, read_settings
 from artdiff.hookspecs import hookimpl
 from artdiff.renderer import chunks, select
 
@@ -313,3 +313,31 @@ def test_estimates_count_model_calls(registry, settings, calls):
 def test_estimates_measure(registry, steps):
     work = prepare("film.toml", registry, {"sampler.steps": steps})
     assert 0 < estimate(work, registry).seconds < 60
+
+
+class Fussy:
+    """Refuses one frame."""
+
+    class Options(BaseModel, extra="forbid"):
+        frame: int
+
+    def __init__(self, options):
+        self.options = options
+
+    def __call__(self, picture, job):
+        if job.index == self.options.frame:
+            raise KeyError("oops")
+        return picture
+
+    @hookimpl
+    def register_effects(self):
+        return {"fussy": Fussy}
+
+
+def test_an_effect_that_fails_keeps_the_frames_before_it(registry, tmp_path):
+    """Frame 2 shares its batch with frames 0 and 1, which are finished and stay."""
+    registry.manager.register(Fussy(Fussy.Options(frame=0)), "fussy-plugin")
+    settings = {"model": "tiny", "frames.count": 4, "effects.fussy.frame": 2}
+    with pytest.raises(PluginError, match=r"frame 2: effect 'fussy' .* KeyError: 'oops'"):
+        artdiff.render("four-seasons", tmp_path / "f", settings=settings, registry=registry)
+    assert FrameStore.existing(tmp_path / "f").present() == [0, 1]
