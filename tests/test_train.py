@@ -196,6 +196,22 @@ def test_trained_denoiser_loads(denoiser_run):
     assert model(torch.randn(1, 4, 6, 10), torch.ones(1), text).shape == (1, 4, 6, 10)
 
 
+def test_a_run_may_begin_from_trained_weights(denoiser_run, codec_run, tmp_path):
+    codec, weights = codec_run / "model.safetensors", denoiser_run / "model.safetensors"
+    fresh = denoiser_recipe(codec, steps=5)
+    loop.train(fresh, Shapes(), tmp_path / "fresh")
+    more = Shapes()
+    more.vocabulary = lambda: sorted({"aardvark", *Shapes().vocabulary()})
+    loop.train(fresh.model_copy(update={"start": weights}), more, tmp_path / "warm")
+    assert np.mean(losses(tmp_path / "warm")) < 0.9 * np.mean(losses(tmp_path / "fresh"))
+    words = (tmp_path / "warm" / "vocabulary.txt").read_text()
+    assert words == (denoiser_run / "vocabulary.txt").read_text() + "aardvark\n"
+    for wrong, said in ((codec, "another model"), (tmp_path / "none", "cannot be read")):
+        recipe = fresh.model_copy(update={"start": wrong})
+        with pytest.raises(PresetError, match=said):
+            loop.train(recipe, Shapes(), tmp_path / "wrong")
+
+
 @pytest.mark.parametrize("kind", ["autoencoder", "denoiser"])
 def test_a_killed_run_goes_on_bit_for_bit(kind, codec_run, tmp_path):
     codec = codec_run / "model.safetensors"

@@ -34,7 +34,7 @@ class DenoiserTask:
         data = recipe.data
         self.recipe, self.dataset = recipe, dataset
         self.part: DenoiserRecipe = recipe.denoiser
-        self.tokenizer = _vocabulary(dataset, folder, self.part.model)
+        self.tokenizer = _vocabulary(dataset, folder, recipe.start, self.part.model)
         self.model: nn.Module = LatentTransformer(self.part.model)
         if not self.part.codec.exists():
             raise PresetError(f"denoiser.codec: there is no file {self.part.codec}")
@@ -117,10 +117,17 @@ class DenoiserTask:
         }
 
 
-def _vocabulary(dataset: Dataset, folder: Path, config: LatentTransformerConfig) -> Tokenizer:
-    """The run's tokenizer: words keep their ids when the dataset has learned new ones since."""
+def _vocabulary(
+    dataset: Dataset, folder: Path, start: Path | None, config: LatentTransformerConfig
+) -> Tokenizer:
+    """The run's tokenizer: words keep their ids when the dataset has learned new ones since.
+
+    The ids are those of the run's own vocabulary file, or of the one beside the weights it
+    starts from.
+    """
     path = folder / "vocabulary.txt"
-    old = Tokenizer.load(path).words if path.exists() else []
+    known = path if path.exists() or start is None else start.with_name("vocabulary.txt")
+    old = Tokenizer.load(known).words if known.exists() else []
     words = list(dict.fromkeys([*old, *dataset.vocabulary()]))
     tokenizer = Tokenizer(words, config.text_length)
     wrong = [word for word in words if tokenizer.split(word) != [word]]

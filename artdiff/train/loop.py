@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Protocol
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from artdiff.errors import MachineError, PresetError
@@ -210,17 +211,27 @@ class Run:
 
 
 def build_task(recipe: Recipe, dataset: Dataset, folder: Path) -> Task:
-    """Make the model, with first weights drawn from the recipe's seed, and gather its data."""
+    """Gather the data and make the model, with first weights from `start` or from the seed."""
     from artdiff.train.autoencoder import AutoencoderTask
+    from artdiff.train.denoiser import DenoiserTask
 
     cache = recipe.data.cache or folder.parent / "data"
+    kind = AutoencoderTask if recipe.kind == "autoencoder" else DenoiserTask
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(draw_seed(recipe.seed, "weights", 0))
-        if recipe.kind == "autoencoder":
-            return AutoencoderTask(recipe, dataset, folder, cache)
-        from artdiff.train.denoiser import DenoiserTask
+        task = kind(recipe, dataset, folder, cache)
+    if recipe.start is not None:
+        _load_start(task, recipe.start)
+    return task
 
-        return DenoiserTask(recipe, dataset, folder, cache)
+
+def _load_start(task: Task, path: Path) -> None:
+    try:
+        task.model.load_state_dict(read_tensors(path)[0])
+    except (OSError, SafetensorError) as error:
+        raise PresetError(f"start: {path} cannot be read: {error}") from error
+    except RuntimeError as error:
+        raise PresetError(f"start: {path} holds weights of another model") from error
 
 
 def train(recipe: Recipe, dataset: Dataset, folder: Path) -> Path:

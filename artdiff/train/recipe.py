@@ -116,6 +116,7 @@ class Recipe(Part):
     kind: Literal["autoencoder", "denoiser"]
     seed: int = 0
     batch: Count
+    start: Path | None = Field(default=None, description="weights to begin from, not from chance")
     data: DataRecipe
     optim: OptimRecipe = OptimRecipe()
     ema: EmaRecipe
