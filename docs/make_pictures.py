@@ -1,9 +1,10 @@
-"""Makes every picture in docs/pictures again: grids of prompts and strips of the shipped presets.
+"""Makes the pictures in docs/pictures again, but for the loss curve that training draws.
 
     python docs/make_pictures.py            # all
     python docs/make_pictures.py fox lake   # only those whose name contains a word
 
-Nothing is selected: grids show the seeds 0 to 8, strips the preset as it ships.
+Nothing is selected: grids show the seeds 0 to 8, strips the preset as it
+ships, only the frames that the strip shows.
 """
 
 from __future__ import annotations
