@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from torch import Tensor
 from artdiff.noise import Level
 
 __all__ = [
+    "Answer",
     "Conditioning",
     "Denoise",
     "Denoiser",
@@ -25,7 +26,11 @@ __all__ = [
     "NetDenoiser",
     "Prediction",
     "Scaling",
+    "VarianceDenoiser",
+    "VarianceNetDenoiser",
+    "answering",
     "bind",
+    "denoiser_of",
     "from_x0",
     "to_epsilon",
     "to_x0",
@@ -52,9 +57,71 @@ class Denoiser(Protocol):
         ...
 
 
+@runtime_checkable
+class VarianceDenoiser(Denoiser, Protocol):
+    """A denoiser that also knows how far x lies from what it expects: a learned variance."""
+
+    def with_variance(self, x: Tensor, at: Level, cond: Conditioning) -> tuple[Tensor, Tensor]:
+        r"""Give x0 and f, both of the shape of x, from one call.
+
+        f places the log variance of an ancestral step between that of the posterior, at 0, and the
+        largest one, at 1, whatever the step's length. Usually in [0, 1]; Nichol & Dhariwal, arXiv
+        2102.09672, Eq. 15, where it is called v.
+        """
+        ...
+
+
+Answer = Callable[[Tensor, Level, Conditioning], tuple[Tensor, Tensor | None]]
+"""(x, at, cond) -> (x0, f), where f is None without a learned variance."""
+
+
+def answering(denoiser: Denoiser) -> Answer:
+    """Ask any denoiser for x0 and, where it has a learned variance, f."""
+    if isinstance(denoiser, VarianceDenoiser):
+        return denoiser.with_variance
+    return lambda x, at, cond: (denoiser(x, at, cond), None)
+
+
+def denoiser_of(answer: Answer, like: Denoiser) -> Denoiser:
+    """Make a denoiser of an answer; it has a learned variance where `like` has one."""
+    if isinstance(like, VarianceDenoiser):
+        return _Answering(answer)
+    return lambda x, at, cond: answer(x, at, cond)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class _Answering:
+    answer: Answer
+
+    def __call__(self, x: Tensor, at: Level, cond: Conditioning) -> Tensor:
+        return self.answer(x, at, cond)[0]
+
+    def with_variance(
+        self, x: Tensor, at: Level, cond: Conditioning
+    ) -> tuple[Tensor, Tensor | None]:
+        return self.answer(x, at, cond)
+
+
 def bind(denoiser: Denoiser, cond: Conditioning) -> Denoise:
-    """Bind the conditioning: (x, at) -> denoiser(x, at, cond)."""
+    """Bind the conditioning: (x, at) -> denoiser(x, at, cond).
+
+    Of a `VarianceDenoiser` the result has ``with_variance(x, at) -> (x0, f)`` too.
+    """
+    if isinstance(denoiser, VarianceDenoiser):
+        return _Bound(denoiser, cond)
     return lambda x, at: denoiser(x, at, cond)
+
+
+@dataclass(frozen=True, eq=False)
+class _Bound:
+    denoiser: VarianceDenoiser
+    cond: Conditioning
+
+    def __call__(self, x: Tensor, at: Level) -> Tensor:
+        return self.denoiser(x, at, self.cond)
+
+    def with_variance(self, x: Tensor, at: Level) -> tuple[Tensor, Tensor]:
+        return self.denoiser.with_variance(x, at, self.cond)
 
 
 def _inverse(value: Tensor) -> Tensor:
@@ -166,6 +233,11 @@ class NetDenoiser:
             raise ValueError(f"scaling is one of {known}, not {self.scaling!r}")
 
     def __call__(self, x: Tensor, at: Level, cond: Conditioning) -> Tensor:
+        output, scaled, native = self._ask(x, at, cond)
+        return to_x0(output, scaled, native, self.prediction)
+
+    def _ask(self, x: Tensor, at: Level, cond: Conditioning) -> tuple[Tensor, Tensor, Level]:
+        """Give the network's output, and x and its level as the network sees them."""
         match self.scaling:
             case "vp":
                 norm = torch.hypot(at.alpha, at.sigma)
@@ -177,7 +249,23 @@ class NetDenoiser:
         full = torch.promote_types(x.dtype, torch.float32)
         time = self.time(native).to(x.device, full, non_blocking=x.is_cuda)
         time = time.reshape(-1).expand(len(x))
-        return to_x0(self.network(scaled, time, cond), scaled, native, self.prediction)
+        return self.network(scaled, time, cond), scaled, native
+
+
+class VarianceNetDenoiser(NetDenoiser):
+    """A network with a learned variance as a denoiser.
+
+    It outputs (B, 2C, H, W): first what `prediction` names, then values v, in [-1, 1] or near,
+    that say f = (v + 1) / 2 of `VarianceDenoiser.with_variance`.
+    """
+
+    def __call__(self, x: Tensor, at: Level, cond: Conditioning) -> Tensor:
+        return self.with_variance(x, at, cond)[0]
+
+    def with_variance(self, x: Tensor, at: Level, cond: Conditioning) -> tuple[Tensor, Tensor]:
+        output, scaled, native = self._ask(x, at, cond)
+        output, values = output.split(x.shape[1], dim=1)
+        return to_x0(output, scaled, native, self.prediction), (values + 1) / 2
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from artdiff.denoise import Conditioning, Denoiser
+from artdiff.denoise import Answer, Conditioning, Denoiser, answering, denoiser_of
 from artdiff.errors import ModelError, PluginError
 from artdiff.noise import Level
 from artdiff.random import Noise
@@ -91,7 +91,7 @@ def cfg(
     Ho & Salimans, "Classifier-Free Diffusion Guidance", arXiv 2207.12598, Eq. 6, whose w is this
     one less 1. Rescale: Lin et al., "Common Diffusion Noise Schedules and Sample Steps are
     Flawed", arXiv 2305.08891, Eq. 14-16, applied to x0, std over (C, H, W) of each sample.
-    Interval: Kynkäänniemi et al., arXiv 2404.07724.
+    Interval: Kynkäänniemi et al., arXiv 2404.07724. A learned variance is the conditional one's.
 
     Args:
         denoiser: what is called; outside the interval with cond alone.
@@ -117,19 +117,22 @@ def cfg(
     if bool((torch.as_tensor(scale) == 1).all()):
         return denoiser
 
-    def guided(x: Tensor, at: Level, cond: Conditioning) -> Tensor:
+    ask = answering(denoiser)
+
+    def guided(x: Tensor, at: Level, cond: Conditioning) -> tuple[Tensor, Tensor | None]:
         if not start >= at.fraction >= stop:
-            return denoiser(x, at, cond)
-        both = denoiser(torch.cat([x, x]), at, _stack(cond, uncond))
+            return ask(x, at, cond)
+        both, places = ask(torch.cat([x, x]), at, _stack(cond, uncond))
+        place = places if places is None else places.chunk(2)[0]
         cond_x0, uncond_x0 = both.chunk(2)
         weight = _per_row(scale, x, "scale")
         x0 = cond_x0 + (weight - 1) * (cond_x0 - uncond_x0)
         if not rescaled:
-            return x0
-        std, target = _std(x0), _std(cond_x0)
-        return x0 * (1 + _per_row(rescale, x, "rescale") * (target / std.clamp(min=1e-6) - 1))
+            return x0, place
+        change = _std(cond_x0) / _std(x0).clamp(min=1e-6) - 1
+        return x0 * (1 + _per_row(rescale, x, "rescale") * change), place
 
-    return guided
+    return denoiser_of(guided, denoiser)
 
 
 def guide(
@@ -156,6 +159,7 @@ def guide(
     variable: bounded, no backward pass through the denoiser, about half the memory.
 
     Works under the caller's ``torch.no_grad()`` or ``torch.inference_mode()``; x0 comes detached.
+    A learned variance passes unchanged.
 
     Args:
         denoiser: what is bent, usually a `cfg` one.
@@ -175,44 +179,47 @@ def guide(
     if not losses and not projections:
         return denoiser
 
-    def guided(x: Tensor, at: Level, cond: Conditioning) -> Tensor:
+    ask = answering(denoiser)
+
+    def guided(x: Tensor, at: Level, cond: Conditioning) -> tuple[Tensor, Tensor | None]:
         here = noise_at(noise, at)
         if losses and through == "denoiser" and at.alpha > 0:
-            x0 = _bent_through_denoiser(denoiser, losses, x, at, cond, here)
-        elif losses and through == "x0":
-            x0 = _bent_through_x0(denoiser(x, at, cond).detach(), losses, at, here)
+            x0, place = _bent_through_denoiser(ask, losses, x, at, cond, here)
         else:
-            x0 = denoiser(x, at, cond)
+            x0, place = ask(x, at, cond)
+            if losses and through == "x0":
+                x0 = _bent_through_x0(x0.detach(), losses, at, here)
         for projection in projections:
             shape, x0 = x0.shape, projection(x0, x, at, here)
             if x0.shape != shape:
                 name = getattr(projection, "__name__", type(projection).__name__)
                 wrong = f"{tuple(x0.shape)}, not {tuple(shape)}"
                 raise PluginError(f"projection {name!r}: returned x0 of shape {wrong}")
-        return x0
+        return x0, place
 
-    return guided
+    return denoiser_of(guided, denoiser)
 
 
 def _bent_through_denoiser(
-    denoiser: Denoiser,
+    ask: Answer,
     losses: Sequence[Term],
     x: Tensor,
     at: Level,
     cond: Conditioning,
     here: Noise,
-) -> Tensor:
-    """Bend x0 by the gradient with respect to x; alpha > 0."""
+) -> tuple[Tensor, Tensor | None]:
+    """Bend x0 by the gradient with respect to x; alpha > 0. Give f as well."""
     with torch.inference_mode(False), torch.enable_grad():
         at = Level(_plain(at.alpha), _plain(at.sigma))
         leaf = x.detach().clone().requires_grad_()
-        x0 = denoiser(leaf, at, {key: _plain(value) for key, value in cond.items()})
+        x0, place = ask(leaf, at, {key: _plain(value) for key, value in cond.items()})
         if not x0.requires_grad:
             raise ModelError(
                 "this denoiser cannot be differentiated; set through = 'x0' for its guidance"
             )
         gradient = _gradient(losses, x0, leaf, at, here)
-        return x0.detach() - at.sigma**2 / at.alpha * gradient
+        place = place if place is None else place.detach()
+        return x0.detach() - at.sigma**2 / at.alpha * gradient, place
 
 
 def _bent_through_x0(x0: Tensor, losses: Sequence[Term], at: Level, here: Noise) -> Tensor:

@@ -1,8 +1,8 @@
-r"""Noise levels, noise schedules and timestep grids.
+r"""Noise levels and noise schedules.
 
 A noisy sample is :math:`x = \alpha x_0 + \sigma\varepsilon`, :math:`\varepsilon \sim N(0, I)`.
 A *level* is one pair (alpha, sigma); a *schedule* maps a time t in [0, 1] to a level, t = 1 being
-noise; a *grid* is the list of levels that a sampler walks, from noise to the clean sample (1, 0).
+noise.
 Along every schedule alpha / sigma strictly falls as t rises.
 """
 
@@ -27,9 +27,9 @@ __all__ = [
     "Schedule",
     "VPCosine",
     "VPLinear",
+    "VPScaledLinear",
+    "VPSigmoid",
     "diffuse",
-    "karras_levels",
-    "levels",
     "shift_time",
     "time_of",
 ]
@@ -102,6 +102,35 @@ class VPLinear:
 
 
 @dataclass(frozen=True)
+class VPScaledLinear:
+    r"""Variance-preserving schedule whose root of the rate beta(t) is linear in t.
+
+    .. math::
+        \log\alpha_t = -\tfrac12 \left(t\, b_0^2 + t^2 b_0 d + \tfrac13 t^3 d^2\right), \qquad
+        b_0 = \sqrt{\beta_0},\ d = \sqrt{\beta_1} - \sqrt{\beta_0}
+
+    The continuous limit of the schedule that Rombach et al., "High-Resolution Image Synthesis with
+    Latent Diffusion Models", arXiv 2112.10752, released their weights with.
+
+    Raises:
+        ValueError: unless 0 < beta_min <= beta_max.
+    """
+
+    beta_min: float = 0.85
+    beta_max: float = 12.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.beta_min <= self.beta_max:
+            raise ValueError(f"0 < beta_min <= beta_max, not {self.beta_min} and {self.beta_max}")
+
+    def __call__(self, t: Tensor) -> Level:
+        low = math.sqrt(self.beta_min)
+        rise = math.sqrt(self.beta_max) - low
+        integral = t * (low**2 + t * (low * rise + t * rise**2 / 3))
+        return Level((-integral / 2).exp(), (-torch.expm1(-integral)).sqrt())
+
+
+@dataclass(frozen=True)
 class VPCosine:
     r"""Variance-preserving cosine schedule.
 
@@ -129,6 +158,42 @@ class VPCosine:
         alpha = ((1 - t) * quarter).sin() / cos0
         variance = ((t + 2 * self.offset) * quarter).sin() * (t * quarter).sin()
         return Level(alpha.clamp(max=1), variance.sqrt() / cos0)
+
+
+@dataclass(frozen=True)
+class VPSigmoid:
+    r"""Variance-preserving schedule whose alpha-bar falls as a logistic function of t.
+
+    .. math::
+        \alpha_t^2 = \frac{S(e) - S(u_t)}{S(e) - S(s)} = \frac
+            {\sinh\frac{e - u_t}{2} \cosh\frac{s}{2}}{\sinh\frac{e - s}{2} \cosh\frac{u_t}{2}},
+        \qquad u_t = s + t (e - s)
+
+    with S(u) = 1 / (1 + exp(-u)), s = start / tau and e = end / tau. Jabri et al., "Scalable
+    Adaptive Computation for Iterative Generation", arXiv 2212.11972, as written out in Chen, "On
+    the Importance of Noise Scheduling for Diffusion Models", arXiv 2301.10972, Algorithm 1. The
+    second form is exact at the ends: alpha is 0 at t = 1, sigma is 0 at t = 0.
+
+    Raises:
+        ValueError: unless start < end and tau > 0.
+    """
+
+    start: float = -3.0
+    end: float = 3.0
+    tau: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (self.start < self.end and self.tau > 0):
+            wrong = f"{self.start}, {self.end} and {self.tau}"
+            raise ValueError(f"start < end and tau > 0, not {wrong}")
+
+    def __call__(self, t: Tensor) -> Level:
+        start, end = self.start / self.tau / 2, self.end / self.tau / 2
+        span = end - start
+        whole = math.sinh(span) * (start + t * span).cosh()
+        signal = ((1 - t) * span).sinh() * math.cosh(start) / whole
+        noise = (t * span).sinh() * math.cosh(end) / whole
+        return Level(signal.clamp(max=1).sqrt(), noise.clamp(max=1).sqrt())
 
 
 @dataclass(frozen=True)
@@ -230,7 +295,9 @@ class DiscreteTable:
 
 SCHEDULES: Mapping[str, type] = {
     "vp-linear": VPLinear,
+    "vp-scaled-linear": VPScaledLinear,
     "vp-cosine": VPCosine,
+    "vp-sigmoid": VPSigmoid,
     "flow": Flow,
     "edm": EDM,
     "table": DiscreteTable,
@@ -259,71 +326,3 @@ def time_of(schedule: Schedule, fraction: Tensor) -> Tensor:
         below = schedule(middle).fraction < fraction
         low, high = torch.where(below, middle, low), torch.where(below, high, middle)
     return (low + high) / 2
-
-
-def levels(
-    schedule: Schedule, steps: int, *, shift: float = 1.0, start: float = 1.0
-) -> list[Level]:
-    """Give the steps + 1 levels of a grid that is linear in t; the last is clean, (1, 0).
-
-    Args:
-        schedule: where the levels come from; its level at t = 0 is replaced by the clean one.
-        steps: the number of transitions, at least 1.
-        shift: s of `shift_time`, above 0; 1 changes nothing.
-        start: the first time, in (0, 1], before the shift: ``levels(s, 10, start=0.5)`` is the
-            second half of ``levels(s, 20)``. Below 1 when starting from a picture (strength).
-
-    Returns:
-        Levels of 0-dim float64 CPU tensors, alpha / sigma strictly rising.
-
-    Raises:
-        ValueError: if steps, shift or start is out of range.
-    """
-    _check_grid(steps, start)
-    if not 0 < shift < math.inf:
-        raise ValueError(f"shift > 0, not {shift}")
-    t = torch.linspace(start, 0, steps + 1, dtype=torch.float64)[:-1]
-    return _grid(schedule(shift_time(t, shift)))
-
-
-def karras_levels(
-    schedule: Schedule, steps: int, *, rho: float = 7.0, start: float = 1.0, end: float = 1e-3
-) -> list[Level]:
-    """Give steps + 1 levels, (sigma / alpha)**(1 / rho) falling linearly, the last clean, (1, 0).
-
-    Karras et al., arXiv 2206.00364, Eq. 5, on any schedule: the times are found by `time_of`.
-    The last noisy level lies at t = end, or at t = 0 where the schedule still has noise there;
-    with `EDM` this is the grid of the paper.
-
-    Raises:
-        ValueError: if steps, rho, start or end is out of range, or if alpha is 0 at t = start,
-            as on `Flow` at 1: there sigma / alpha is infinite, so start a little below 1.
-    """
-    _check_grid(steps, start)
-    if not (rho >= 1 and 0 < end < start):
-        raise ValueError(f"rho >= 1 and 0 < end < start, not {rho}, {end} and {start}")
-    ends = schedule(torch.tensor([start, end, 0.0], dtype=torch.float64))
-    first, last, floor = (ends.sigma / ends.alpha).tolist()
-    if math.isinf(first):
-        raise ValueError(f"a karras grid needs alpha > 0 at t = {start}; try start=0.999")
-    place = torch.linspace(0, 1, max(steps, 2), dtype=torch.float64)[:steps]
-    ratio = torch.lerp(
-        torch.full_like(place, first ** (1 / rho)),
-        torch.full_like(place, (floor or last) ** (1 / rho)),
-        place,
-    ) ** rho  # fmt: skip
-    return _grid(schedule(time_of(schedule, ratio / (1 + ratio))))
-
-
-def _check_grid(steps: int, start: float) -> None:
-    if steps < 1:
-        raise ValueError(f"steps >= 1, not {steps}")
-    if not 0 < start <= 1:
-        raise ValueError(f"0 < start <= 1, not {start}")
-
-
-def _grid(noisy: Level) -> list[Level]:
-    """Split a level of (steps,) tensors and add the clean level."""
-    one = torch.ones((), dtype=torch.float64)
-    pairs = zip(noisy.alpha.unbind(), noisy.sigma.unbind(), strict=True)
-    return [*(Level(alpha, sigma) for alpha, sigma in pairs), Level(one, one * 0)]

@@ -8,10 +8,12 @@ import torch
 
 from artdiff.denoise import GaussianDenoiser, bind
 from artdiff.errors import ModelError, PluginError
+from artdiff.grid import levels
 from artdiff.guidance import Term, cfg, guide, noise_at
-from artdiff.noise import Flow, Level, VPLinear, levels
+from artdiff.noise import Flow, Level, VPLinear
 from artdiff.random import Noise
-from artdiff.sample import Heun, sample
+from artdiff.sample import sample
+from artdiff.samplers import Heun
 
 MEAN = torch.tensor([-1.0, 0.5, 2.0], dtype=torch.float64)
 VAR = torch.tensor([0.2, 0.5, 1.0], dtype=torch.float64)

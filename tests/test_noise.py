@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from artdiff.grid import karras_levels, levels
 from artdiff.noise import (
     EDM,
     SCHEDULES,
@@ -13,15 +14,16 @@ from artdiff.noise import (
     Level,
     VPCosine,
     VPLinear,
+    VPScaledLinear,
+    VPSigmoid,
     diffuse,
-    karras_levels,
-    levels,
     time_of,
 )
 
 BETAS = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64).tolist()
 TABLE = DiscreteTable.from_betas(BETAS)
-EVERY = [VPLinear(), VPCosine(), Flow(), EDM(), EDM(rho=math.inf), TABLE]
+VP = [VPLinear(), VPScaledLinear(), VPCosine(), VPSigmoid(), TABLE]
+EVERY = [*VP, Flow(), EDM(), EDM(rho=math.inf)]
 
 
 def times(count):
@@ -42,7 +44,7 @@ def test_alpha_over_sigma_strictly_falls(schedule, dtype):
     assert (torch.atan2(sigma, alpha).diff() > 0).all()
 
 
-@pytest.mark.parametrize("schedule", [VPLinear(), VPCosine(), TABLE], ids=repr)
+@pytest.mark.parametrize("schedule", VP, ids=repr)
 def test_variance_is_preserved(schedule):
     alpha, sigma = schedule(times(201))
     torch.testing.assert_close(alpha**2 + sigma**2, torch.ones_like(alpha), rtol=1e-12, atol=0)
@@ -51,6 +53,8 @@ def test_variance_is_preserved(schedule):
 def test_ends_are_exact():
     start, end = (VPCosine()(torch.tensor(t, dtype=torch.float64)) for t in (1.0, 0.0))
     assert (start.alpha, end.sigma) == (0, 0)
+    start, end = (VPSigmoid()(torch.tensor(t, dtype=torch.float64)) for t in (1.0, 0.0))
+    assert (*start, *end) == (0, 1, 1, 0)
     assert Flow()(torch.tensor(1.0)) == (0, 1)
     assert VPLinear()(torch.tensor(0.0)) == (1, 0)
     edm = EDM()(torch.tensor([0.0, 1.0], dtype=torch.float64))
@@ -66,6 +70,21 @@ def test_cosine_is_the_paper_formula():
 def test_vp_linear_is_the_limit_of_the_ddpm_table():
     t = torch.tensor([0.1, 0.3, 0.5, 0.8], dtype=torch.float64)
     torch.testing.assert_close(VPLinear()(t).log_snr, TABLE(t).log_snr, rtol=0.01, atol=0.03)
+
+
+def test_vp_scaled_linear_is_the_limit_of_its_table():
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    t = torch.tensor([0.1, 0.3, 0.5, 0.8], dtype=torch.float64)
+    table = DiscreteTable.from_betas(betas.tolist())(t)
+    torch.testing.assert_close(VPScaledLinear()(t).log_snr, table.log_snr, rtol=0.01, atol=0.01)
+
+
+def test_sigmoid_is_the_paper_formula():
+    t, (start, end, tau) = times(11), (-2.0, 3.0, 0.7)
+    low, high = (1 / (1 + math.exp(-u / tau)) for u in (start, end))
+    paper = (high - torch.sigmoid((start + t * (end - start)) / tau)) / (high - low)
+    alpha = VPSigmoid(start, end, tau)(t).alpha
+    torch.testing.assert_close(alpha**2, paper, rtol=1e-12, atol=1e-15)
 
 
 def test_table_holds_its_entries_and_finds_their_index():
@@ -95,7 +114,10 @@ def test_bad_tables_are_refused(table):
     "make",
     [
         lambda: VPLinear(beta_min=0),
+        lambda: VPScaledLinear(beta_min=2, beta_max=1),
         lambda: VPCosine(offset=1),
+        lambda: VPSigmoid(start=3, end=-3),
+        lambda: VPSigmoid(tau=0),
         lambda: EDM(sigma_min=2, sigma_max=1),
         lambda: EDM(rho=0),
         lambda: levels(Flow(), 0),
