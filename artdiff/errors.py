@@ -55,6 +55,10 @@ class PromptWarning(UserWarning):
     """A prompt holds words that mean nothing to the model; the picture is made without them."""
 
 
+class ModelWarning(UserWarning):
+    """A folder among the user's models holds no model that can be used; it is left out."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Name the nearest known name as ``; did you mean 'x'?``, or list what is known.
 

@@ -21,7 +21,7 @@ from artdiff.errors import ArtdiffError, PluginError, nearest
 from artdiff.hookspecs import GROUP, REGISTRATIONS
 from artdiff.model import ModelCard
 
-BUILTINS = ("artdiff.builtins", "artdiff.backends.starter")
+BUILTINS = ("artdiff.builtins", "artdiff.backends.starter", "artdiff.backends.adm")
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,17 @@ class Registry:
             singular = kind.replace("_", " ").removesuffix("s")
             raise PluginError(f"unknown {singular} {name!r}{nearest(name, entries)}")
         return entries[name].value
+
+    def offer(self, kind: str, name: str, value: Any, plugin: str = "here") -> None:
+        """Offer one thing more, in this registry only: the model of a folder, say.
+
+        :raises PluginError: something is registered under the name already.
+        """
+        entries = self.entries(kind)
+        if name in entries:
+            raise PluginError(f"{kind}: {name!r} is offered by {entries[name].plugin!r} already")
+        together = {**entries, name: Entry(kind, name, value, plugin)}
+        self._kinds[kind] = dict(sorted(together.items()))
 
     def blame(self, error: Exception) -> PluginError | None:
         """Name the plugin whose code is deepest in an unexpected error's traceback, if any is."""

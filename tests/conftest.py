@@ -16,6 +16,9 @@ import pytest
 # Before torch is imported: tiny models are fastest on one thread, here and in subprocesses.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Models that whoever runs the tests has added are none of the tests' business.
+os.environ["ARTDIFF_MODELS"] = os.path.join(os.path.dirname(__file__), "no-models")
+
 # A shell that starts the tests in the background has them ignore Ctrl-C, and their children too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from artdiff.errors import ModelError, PluginError
@@ -9,16 +11,21 @@ from artdiff.errors import ModelError, PluginError
 
 @click.group("models")
 def command() -> None:
-    """List and show models."""
+    """List, show and add models."""
 
 
 @command.command("list")
 def list_models() -> None:
     """List the models that can be used."""
+    from artdiff.backends.adm import HELPERS
     from artdiff.registry import create_registry
+    from artdiff.user_models import user_cards
 
     for name, entry in create_registry().entries("models").items():
         click.echo(f"{name:16} {entry.value.title} ({entry.plugin})")
+    for name, card in user_cards().items():
+        if card.backend in HELPERS:
+            click.echo(f"{name:16} {card.title} (helps other models, draws nothing by itself)")
 
 
 @command.command("show")
@@ -26,11 +33,14 @@ def list_models() -> None:
 def show(name: str) -> None:
     """Show the card of a model: what it draws, from what data, under which licence."""
     from artdiff.registry import create_registry
+    from artdiff.user_models import user_cards
 
     try:
         card = create_registry().get("models", name)
     except PluginError as error:
-        raise ModelError(str(error)) from None
+        card = user_cards().get(name)
+        if card is None:
+            raise ModelError(str(error)) from None
     click.echo(f"{card.name}: {card.title}\n\n{card.description.strip()}\n")
     click.echo(f"licence   {card.licence}")
     for file in card.weights:
@@ -41,5 +51,36 @@ def show(name: str) -> None:
     for key, value in card.defaults.items():
         click.echo(f"default   {key} = {value}")
     for key, value in card.facts.items():
+        if isinstance(value, dict):
+            value = [f"{part} = {each}" for part, each in value.items()]
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         click.echo(f"\n{key.replace('_', ' ')}\n  {text.strip()}")
+
+
+@command.command("add")
+@click.argument("source", type=click.Path(path_type=Path), metavar="FILE_OR_FOLDER")
+@click.option("--name", help="What to call it; else as the file is called.")
+@click.option(
+    "--config",
+    metavar="NAME|FILE.toml",
+    help="What the weights do not say: a published network's name, or a TOML file.",
+)
+def add_model(source: Path, name: str | None, config: str | None) -> None:
+    """Add a model: guided-diffusion or improved-diffusion weights (.pt), .safetensors, or a folder
+    that artdiff train left.
+
+    Weights are read without running anything that is in the file.
+    """
+    from artdiff.importers.add import add
+    from artdiff.registry import create_registry
+
+    added = add(source, name, config, create_registry().entries("models"))
+    card = added.card
+    click.echo(f"{card.name}: {card.title}, known {added.known_by}")
+    click.echo(str(card.folder))
+    if added.kind in ("classifier", "superres"):
+        click.echo("it helps other models and draws nothing by itself")
+        return
+    by_class = "classes" in card.facts.get("network", {})
+    prompt = "label 1" if by_class or added.kind != "unet" else ""
+    click.echo(f'artdiff image "{prompt}" --model {card.name} draws with it')

@@ -1,0 +1,1 @@
+"""Importers: from files of other programs to what artdiff reads."""
