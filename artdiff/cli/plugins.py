@@ -1,4 +1,4 @@
-"""artdiff plugins: who offers what, and the beginning of a plugin of your own."""
+"""artdiff plugins: who offers what, and a plugin of your own: its beginning, its checks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from artdiff.errors import MachineError, PluginError, nearest
 
 @click.group("plugins")
 def command() -> None:
-    """List, show and begin plugins."""
+    """List, show, check and begin plugins."""
 
 
 @command.command("list")
@@ -58,6 +58,35 @@ def show(name: str, files: tuple[str, ...]) -> None:
             default = field.get_default(call_default_factory=True)
             default = "required" if field.is_required() else f"default {default!r}"
             click.echo(f"  {key} ({default}): {field.description or ''}")
+
+
+@command.command("check")
+@click.argument("plugin")
+@click.option(
+    "-s",
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME.KEY=VALUE",
+    help="An option of what is offered as NAME.",
+)
+def check(plugin: str, settings: tuple[str, ...]) -> None:
+    """Check PLUGIN, a Python file, a package's folder or a module: what is wrong with it."""
+    from artdiff.testing import check_plugin
+
+    options: dict[str, dict[str, str]] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        name, dot, key = key.rpartition(".")
+        if not (equals and dot and name and key):
+            raise PluginError(f"-s {setting}: write NAME.KEY=VALUE")
+        options.setdefault(name, {})[key] = value
+    findings = check_plugin(plugin, options)
+    for finding in findings:
+        click.echo(finding)
+    wrong = sum(finding.level == "wrong" for finding in findings)
+    click.echo(f"{plugin}: {f'{wrong} to mend' if wrong else 'nothing wrong'}")
+    click.get_current_context().exit(1 if wrong else 0)
 
 
 @command.command("new")

@@ -5,11 +5,17 @@ import pytest
 import torch
 
 import artdiff
+from artdiff.testing import check_plugin
 
 
 @pytest.fixture(scope="module")
 def registry():
     return artdiff.create_registry(artdiff.Selection(names=("mirrors",)))
+
+
+def test_it_keeps_what_artdiff_relies_on():
+    """Rows apart, no shared generator, nothing in place, ...: see docs/plugin-testing.md."""
+    assert [str(finding) for finding in check_plugin("artdiff_mirrors")] == []
 
 
 def job(seed, index):

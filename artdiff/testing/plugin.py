@@ -1,0 +1,193 @@
+"""One check of everything that a plugin registers."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from artdiff.errors import ArtdiffError, ModelError, PluginError
+from artdiff.hookspecs import REGISTRATIONS
+from artdiff.model import ModelCard
+from artdiff.plan import draft_preset, resolve
+from artdiff.registry import Registry, Selection, create_registry
+from artdiff.testing.findings import Finding, Report, said
+from artdiff.testing.measures import check_feature_extractor, check_metric
+from artdiff.testing.pieces import check_dataset, check_effect, check_frame_source
+from artdiff.testing.samplers import check_grid, check_sampler
+from artdiff.testing.terms import check_guidance
+
+__all__ = ["check_plugin"]
+
+CHECKS: dict[str, Callable[..., list[Finding]]] = {
+    "guidance": check_guidance,
+    "samplers": check_sampler,
+    "grids": check_grid,
+    "effects": check_effect,
+    "frame_sources": check_frame_source,
+    "datasets": check_dataset,
+    "metrics": check_metric,
+    "feature_extractors": check_feature_extractor,
+}
+
+
+def check_plugin(
+    plugin: ModuleType | str | Path,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[Finding]:
+    """Check everything that a plugin registers: what is wrong and how to mend it.
+
+    Nothing is downloaded and no weights are read. An empty list, or one of notes only, means that
+    the plugin keeps what artdiff relies on; whether its pictures are good is another question.
+
+    Args:
+        plugin: a module, the name of one, or the path of a Python file or of a package's folder.
+        options: by the name of what is offered, values for its options; the defaults otherwise.
+            What has options without a default is not checked without them.
+
+    Returns:
+        The findings; ``str(finding)`` is one line.
+    """
+    label = plugin.__name__ if isinstance(plugin, ModuleType) else str(plugin)
+    report = Report("plugin", label)
+    try:
+        module = _load(plugin)
+        name, registry = _register(module)
+    except (ArtdiffError, pluggy.PluginValidationError) as error:
+        report.wrong("loads", said(error), "see docs/plugins.md for the hooks and their arguments")
+        return report.findings
+    except (Exception, SystemExit) as error:
+        report.wrong("loads", said(error), "a plugin must import by itself")
+        return report.findings
+    _check_imports(report, module)
+    offered = 0
+    for kind in REGISTRATIONS:
+        try:
+            entries = [e for e in registry.entries(kind).values() if e.plugin == name]
+        except PluginError as error:
+            report.wrong(f"register_{kind}", str(error), "mend what the hook returns")
+            continue
+        for entry in entries:
+            offered += 1
+            chosen = (options or {}).get(entry.name)
+            if kind in CHECKS:
+                report.findings += CHECKS[kind](entry.value, chosen, name=entry.name)
+            elif kind == "models":
+                report.findings += _check_card(entry.name, entry.value)
+            elif kind == "presets":
+                report.findings += _check_preset(entry.name, registry)
+    hooks = {caller.name for caller in registry.manager.get_hookcallers(module) or ()}
+    if "register_commands" in hooks:
+        report.findings += _check_commands(module)
+    if not offered and not hooks:
+        report.wrong("offers", "implements no hook", "mark functions with @artdiff.hookimpl")
+    return report.findings
+
+
+def _load(plugin: ModuleType | str | Path) -> ModuleType:
+    if isinstance(plugin, ModuleType):
+        return plugin
+    path = Path(plugin)
+    if isinstance(plugin, str) and "/" not in plugin and path.suffix != ".py":
+        if not path.is_dir():
+            return importlib.import_module(plugin)
+    init = path / "__init__.py" if path.is_dir() else path
+    if not init.is_file():
+        raise PluginError(f"{init}: no such file")
+    name = path.resolve().name if path.is_dir() else f"artdiff_checked_{path.stem}"
+    if path.is_dir() and name in sys.modules:
+        return sys.modules[name]
+    folders = [str(path)] if path.is_dir() else None
+    spec = importlib.util.spec_from_file_location(name, init, submodule_search_locations=folders)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"{init}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _register(module: ModuleType) -> tuple[str, Registry]:
+    """The plugin's name in a new registry of all that is installed and of itself."""
+    registry = create_registry(Selection())
+    known = registry.manager.get_name(module)
+    if known is not None:
+        return known, registry
+    name = module.__name__.rpartition(".")[2].removeprefix("artdiff_checked_")
+    twin = registry.manager.get_plugin(name)
+    if twin is not None and getattr(twin, "__file__", "") == module.__file__:
+        return name, registry
+    registry.manager.register(module, name)
+    registry.manager.check_pending()
+    return name, registry
+
+
+def _check_imports(report: Report, module: ModuleType) -> None:
+    """The entry module of a package is imported at every start of artdiff."""
+    if not hasattr(module, "__path__") or not module.__file__:
+        return
+    heavy = {"torch", "torchvision", "diffusers", "transformers", "open_clip", "scipy", "cv2"}
+    tree = ast.parse(Path(module.__file__).read_text("utf-8"))
+    for node in tree.body:
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        for found in {name.partition(".")[0] for name in names} & heavy:
+            report.wrong(
+                "slow start", f"imports {found} at its top, so that `artdiff --help` waits for it",
+                "import what a hook offers inside the hook",
+            )  # fmt: skip
+
+
+def _check_card(name: str, card: ModelCard) -> list[Finding]:
+    report = Report("model", name)
+    if not card.licence:
+        report.wrong("licence", "the card names no licence", "add licence = '...'")
+    try:
+        card.digest()
+    except ModelError as error:
+        report.note("weights", str(error))
+    return report.findings
+
+
+def _check_preset(name: str, registry: Registry) -> list[Finding]:
+    report = Report("preset", name)
+    try:
+        plan = resolve(draft_preset(registry, name), registry)
+        for index in {0, plan.count // 2, plan.count - 1}:
+            plan.job(index)
+    except ArtdiffError as error:
+        if "unknown model" in str(error):
+            report.note("not checked", str(error))
+        else:
+            report.wrong("resolves", str(error), f"see `artdiff plan {name}`")
+    except Exception as error:
+        report.wrong("resolves", said(error), f"see `artdiff plan {name}`")
+    return report.findings
+
+
+def _check_commands(module: ModuleType) -> list[Finding]:
+    import click
+    from click.testing import CliRunner
+
+    group = click.Group("artdiff")
+    report = Report("plugin", module.__name__)
+    with report.guard("commands", "register_commands(cli) adds commands by cli.add_command"):
+        module.register_commands(cli=group)
+    for name, command in group.commands.items():
+        result = CliRunner().invoke(command, ["--help"])
+        if result.exit_code:
+            report.wrong("commands", f"`{name} --help` fails", "mend the command's options")
+        if not command.get_short_help_str():
+            report.wrong("commands", f"the command {name!r} says nothing of itself", "a docstring")
+    return report.findings
