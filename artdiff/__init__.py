@@ -17,7 +17,10 @@ _HOMES = {
         "ArtdiffError FrameError MachineError ModelError PluginError PresetError VideoError"
     ),
     "artdiff.hookspecs": "hookimpl",
-    "artdiff.noise": "Flow Level Schedule VPCosine VPLinear levels",
+    "artdiff.openclip": "import_mended import_open_clip mend_torchvision",
+    "artdiff.noise": "Flow Level Schedule VPCosine VPLinear",
+    "artdiff.grid": "Grid levels",
+    "artdiff.inversion": "invert",
     "artdiff.random": "Noise",
     "artdiff.denoise": (
         "Conditioning Denoiser GaussianDenoiser MixtureDenoiser NetDenoiser from_x0 to_x0"
@@ -35,6 +38,14 @@ _HOMES = {
     "artdiff.video": "encode probe",
     "artdiff.sheet": "contact_sheet film_strip",
     "artdiff.registry": "Registry Selection create_registry",
+    "artdiff.evaluation.frechet": "frechet_distance frechet_from_moments",
+    "artdiff.evaluation.kernel": "kernel_distance mmd_unbiased polynomial_kernel",
+    "artdiff.evaluation.manifold": "density_coverage inside_balls precision_recall",
+    "artdiff.evaluation.scores": "clip_scores inception_score",
+    "artdiff.evaluation.features": "Estimate FeatureExtractor Features Metric Need extract",
+    "artdiff.evaluation.report": "Evaluation Measured",
+    "artdiff.evaluation.measure": "choose_metrics measure",
+    "artdiff.evaluation.run": "evaluate",
     "artdiff.api": "Rendered image render",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -78,11 +89,29 @@ if TYPE_CHECKING:
         PresetError,
         VideoError,
     )
+    from artdiff.evaluation.features import (
+        Estimate,
+        FeatureExtractor,
+        Features,
+        Metric,
+        Need,
+        extract,
+    )
+    from artdiff.evaluation.frechet import frechet_distance, frechet_from_moments
+    from artdiff.evaluation.kernel import kernel_distance, mmd_unbiased, polynomial_kernel
+    from artdiff.evaluation.manifold import density_coverage, inside_balls, precision_recall
+    from artdiff.evaluation.measure import choose_metrics, measure
+    from artdiff.evaluation.report import Evaluation, Measured
+    from artdiff.evaluation.run import evaluate
+    from artdiff.evaluation.scores import clip_scores, inception_score
     from artdiff.frames import FrameStore
+    from artdiff.grid import Grid, levels
     from artdiff.guidance import Guidance, Projection, cfg, guide
     from artdiff.hookspecs import hookimpl
+    from artdiff.inversion import invert
     from artdiff.model import Codec, Conditioner, Model, ModelCard
-    from artdiff.noise import Flow, Level, Schedule, VPCosine, VPLinear, levels
+    from artdiff.noise import Flow, Level, Schedule, VPCosine, VPLinear
+    from artdiff.openclip import import_mended, import_open_clip, mend_torchvision
     from artdiff.plan import Plan
     from artdiff.preset import Preset, Prompt
     from artdiff.random import Noise

@@ -54,6 +54,11 @@ def register_samplers() -> Mapping[str, type]:  # type: ignore[empty-body]
 
 
 @hookspec
+def register_grids() -> Mapping[str, type]:  # type: ignore[empty-body]
+    """Offer timestep grids: classes of the ``Grid`` protocol with pydantic ``Options``."""
+
+
+@hookspec
 def register_guidance() -> Mapping[str, type]:  # type: ignore[empty-body]
     """Offer guidance terms: ``Guidance`` (a loss whose gradient steers) or ``Projection`` classes.
 
@@ -78,7 +83,15 @@ def register_datasets() -> Mapping[str, type]:  # type: ignore[empty-body]
 
 @hookspec
 def register_metrics() -> Mapping[str, type]:  # type: ignore[empty-body]
-    """Offer metrics for the evaluation of models."""
+    """Offer metrics for `artdiff evaluate`: classes of the ``Metric`` protocol."""
+
+
+@hookspec
+def register_feature_extractors() -> Mapping[str, type]:  # type: ignore[empty-body]
+    """Offer feature extractors for `artdiff evaluate`: ``FeatureExtractor`` classes.
+
+    They have pydantic ``Options``, and read their weights when they are made.
+    """
 
 
 @hookspec
@@ -139,11 +152,13 @@ def on_render_end(report: RenderReport) -> None:
 REGISTRATIONS: Mapping[str, str] = {
     "models": "register_models",
     "samplers": "register_samplers",
+    "grids": "register_grids",
     "guidance": "register_guidance",
     "frame_sources": "register_frame_sources",
     "effects": "register_effects",
     "datasets": "register_datasets",
     "metrics": "register_metrics",
+    "feature_extractors": "register_feature_extractors",
     "importers": "register_importers",
     "presets": "register_presets",
 }

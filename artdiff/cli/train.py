@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.resources import files
 from pathlib import Path
 
@@ -25,26 +26,46 @@ from artdiff.errors import PresetError, nearest
     help="Train so long in all, whatever the recipe says.",
 )
 @click.option("--threads", type=click.IntRange(1), help="Processor threads to use.")
-def command(recipe: str, output: Path | None, minutes: float | None, threads: int | None) -> None:
-    """Train by RECIPE, the name of a shipped recipe or a TOML file; goes on if it was stopped."""
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    help="Where to train, whatever the recipe says.",
+)
+def command(
+    recipe: str,
+    output: Path | None,
+    minutes: float | None,
+    threads: int | None,
+    device: str | None,
+) -> None:
+    """Train by RECIPE, the name of a shipped recipe or a TOML file; goes on if it was stopped.
+
+    Several processes train one model together where torchrun starts them: torchrun
+    --nproc-per-node 2 -m artdiff.cli train RECIPE.
+    """
     import torch
 
     from artdiff.plan import check_options
     from artdiff.preset import Draft
     from artdiff.registry import create_registry
+    from artdiff.train.kinds import load_recipe
     from artdiff.train.loop import train
-    from artdiff.train.recipe import StopRecipe, load_recipe
+    from artdiff.train.recipe import StopRecipe
 
     path = _find(recipe)
     settings = load_recipe(path)
     if minutes is not None:
         settings = settings.model_copy(update={"stop": StopRecipe(minutes=minutes)})
+    if device is not None:
+        settings = settings.model_copy(update={"device": device})
     if threads is not None:
         torch.set_num_threads(threads)
     kind = create_registry().get("datasets", settings.data.dataset)
     draft = Draft(path.stem, {}, {})
     options = check_options(draft, "data.options", kind.Options, settings.data.options)
-    click.echo(train(settings, kind(options), output or Path("runs") / path.stem))
+    made = train(settings, kind(options), output or Path("runs") / path.stem)
+    if os.environ.get("RANK", "0") == "0":
+        click.echo(made)
 
 
 def _find(recipe: str) -> Path:

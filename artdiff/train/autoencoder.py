@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from PIL import Image
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,16 +19,40 @@ from artdiff.train.checkpoint import read_tensors
 from artdiff.train.data import Dataset, prepare, to_images, to_pictures
 from artdiff.train.draws import batch_indices, numpy_draws, torch_draws
 from artdiff.train.losses import codec_loss, psnr
-from artdiff.train.recipe import Recipe
+from artdiff.train.recipe import Count, Part, Recipe, Share
+from artdiff.train.task import Task
 
 
-class AutoencoderTask:
-    """The codec, its training steps, its validation and its sample sheets."""
+class AutoencoderTable(Part):
+    """What is particular to training a codec."""
+
+    model: CodecConfig = CodecConfig()
+    crop: Count = 128
+    noise: float = Field(default=0.3, ge=0, description="largest noise that the decoder sees")
+    halved: Share = Field(default=0.2, description="share of steps on pictures of half the size")
+    validation: Count = Field(default=64, description="held-out pictures in a validation")
+
+
+class AutoencoderRecipe(Recipe):
+    """Training a codec."""
+
+    kind: Literal["autoencoder"] = "autoencoder"
+    autoencoder: AutoencoderTable = AutoencoderTable()
+
+
+class AutoencoderTask(Task):
+    """The codec, its training steps, its validation and its sample sheets.
+
+    Its latent is normalised over the pictures that are seen together: cut into parts, a batch
+    trains a slightly different codec.
+    """
 
     def __init__(self, recipe: Recipe, dataset: Dataset, folder: Path, cache: Path) -> None:
+        assert isinstance(recipe, AutoencoderRecipe)
         data = recipe.data
         self.recipe, self.part = recipe, recipe.autoencoder
-        self.pictures = prepare(dataset, data.held_out + data.count, cache, data.workers)
+        count = data.held_out + data.count
+        self.pictures = prepare(dataset, count, cache, data.workers, data.size)
         self.model: nn.Module = Codec(self.part.model)
         self.held_out = to_images(
             self._cut(self.pictures[: min(self.part.validation, data.held_out)])
@@ -60,19 +85,21 @@ class AutoencoderTask:
         images[::2] = images[::2].flip(3)
         return F.avg_pool2d(images, 2) if halved else images
 
-    def loss(self, step: int) -> Tensor:
-        """The training loss of step `step`, a scalar with gradient."""
-        images = self.images(step)
+    def loss(self, step: int, rows: range) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of the reconstruction from noisy latents; it has no notes."""
+        every = self.images(step)
+        images = every[rows.start : rows.stop].to(self.device)
         latents = self.model.encode(images)  # type: ignore[operator]
         draws = torch_draws(self.recipe.seed, "latent noise", step)
-        sigma = self.part.noise * torch.rand(len(images), 1, 1, 1, generator=draws)
-        noise = sigma * torch.randn(latents.shape, generator=draws)
-        return codec_loss(self.model.decode(latents + noise), images)  # type: ignore[operator]
+        sigma = self.part.noise * torch.rand(len(every), 1, 1, 1, generator=draws)
+        noise = sigma * torch.randn(len(every), *latents.shape[1:], generator=draws)
+        noisy = latents + noise[rows.start : rows.stop].to(latents)
+        return codec_loss(self.model.decode(noisy), images), {}  # type: ignore[operator]
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Loss and PSNR of `model` on held-out pictures at full size, without noise."""
         losses, decibels = [], []
-        for images in self.held_out.split(8):
+        for images in self.held_out.to(self.device).split(8):
             output = model(images)
             losses.append(codec_loss(output, images).item() * len(images))
             decibels.append(psnr(output, images))
@@ -81,7 +108,7 @@ class AutoencoderTask:
 
     def sheet(self, model: nn.Module, path: Path) -> None:
         """Draw eight pairs, the original above its reconstruction, to `path`."""
-        images = self.held_out[:8]
+        images = self.held_out[:8].to(self.device)
         rows = [torch.cat(list(part), dim=2) for part in (images, model(images))]
         Image.fromarray(to_pictures(torch.cat(rows, dim=1)[None])[0]).save(path)
 
@@ -90,7 +117,8 @@ class AutoencoderTask:
         assert isinstance(model, Codec)
         start = self.recipe.data.held_out
         some = self._cut(self.pictures[start : start + min(512, self.recipe.data.count)])
-        calibrate(model, [to_images(some[at : at + 16]) for at in range(0, len(some), 16)])
+        batches = [to_images(some[at : at + 16]) for at in range(0, len(some), 16)]
+        calibrate(model, [images.to(self.device) for images in batches])
         return {"kind": "codec", "config": asdict(model.config)}
 
 

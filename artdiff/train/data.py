@@ -6,20 +6,24 @@ import hashlib
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
+from PIL import Image
 from pydantic import BaseModel
 from torch import Tensor
 
+from artdiff.errors import PresetError
 from artdiff.nn.codec import Codec
 from artdiff.progress import progress
+from artdiff.train.recipe import DataRecipe
 
 CHUNK = 256
+FULL = "pictures.npy"
 
 
 class Dataset(Protocol):
@@ -77,12 +81,17 @@ class Chunked:
             os.truncate(self.path, size)
             file.flush()
 
+    @staticmethod
+    def holds(path: Path, start: int, stop: int) -> bool:
+        """Whether the file at `path` has the complete chunk (start, stop)."""
+        mark = path.parent / f"{path.stem}.done" / str(start)
+        return mark.exists() and int(mark.read_text() or 0) >= stop
+
     def missing(self) -> Iterator[tuple[int, int]]:
         """The chunks (start, stop) that are not yet complete."""
         for start in range(0, self.count, CHUNK):
             stop = min(start + CHUNK, self.count)
-            mark = self.marks / str(start)
-            if not mark.exists() or int(mark.read_text() or 0) < stop:
+            if not self.holds(self.path, start, stop):
                 yield start, stop
 
     def write(self, start: int, rows: np.ndarray) -> None:
@@ -108,27 +117,63 @@ def _start_worker(kind: type[Dataset], options: dict) -> None:
     _worker_dataset = kind(kind.Options(**options))
 
 
+def square(picture: np.ndarray, size: int | None) -> np.ndarray:
+    """The middle square of a picture uint8 (H, W, 3), at `size` pixels by averaging areas.
+
+    With `size` None, the picture as it is.
+
+    :raises PresetError: the picture is smaller than that.
+    """
+    if size is None:
+        return picture
+    height, width = picture.shape[:2]
+    side = min(height, width)
+    if side < size:
+        raise PresetError(f"data.size: {size} is more than the pictures have, {side}")
+    top, left = (height - side) // 2, (width - side) // 2
+    cut = Image.fromarray(np.ascontiguousarray(picture[top : top + side, left : left + side]))
+    return np.asarray(cut.resize((size, size), Image.Resampling.BOX))
+
+
 def _render(
     path: Path, count: int, row: tuple[int, ...], start: int, stop: int, dataset: Dataset | None
 ) -> int:
     dataset = dataset or _worker_dataset
     assert dataset is not None
-    rows = np.stack([dataset.picture(index) for index in range(start, stop)])
+    size = None if path.name == FULL else row[0]
+    full = path.with_name(FULL)
+    if size and Chunked.holds(full, start, stop):
+        pictures: Iterable[np.ndarray] = np.load(full, mmap_mode="r")[start:stop]
+    else:
+        pictures = (dataset.picture(index) for index in range(start, stop))
+    rows = np.stack([square(picture, size) for picture in pictures])
     Chunked(path, count, row, "|u1").write(start, rows)
     return stop - start
 
 
-def prepare(dataset: Dataset, count: int, folder: Path, workers: int = 2) -> np.ndarray:
+def prepare(
+    dataset: Dataset, count: int, folder: Path, workers: int = 2, size: int | None = None
+) -> np.ndarray:
     """Render pictures 0 .. `count` - 1 once; return them memory-mapped, uint8 (count, H, W, 3).
 
-    They lie in ``folder / dataset_key(dataset) / pictures.npy``. Complete chunks of 256 are kept
-    when the process is killed, and when `count` grows. `workers` = 0 renders in this process;
-    otherwise worker processes build the dataset from its class and options.
+    They lie in ``folder / dataset_key(dataset) / pictures.npy``, or in ``pictures-SIZE.npy`` where
+    a `size` is given (see `square`): then only small pictures are kept, made from the large ones
+    where those happen to be there. Complete chunks of 256 are kept when the process is killed, and
+    when `count` grows. `workers` = 0 renders in this process; otherwise worker processes build the
+    dataset from its class and options.
+
+    :raises PresetError: the dataset has fewer pictures, or smaller ones.
     """
+    have = getattr(dataset, "__len__", None)
+    if have is not None and have() < count:
+        raise PresetError(
+            f"data.count: {count} pictures with those held out are more than the dataset has, "
+            f"{have()}"
+        )
     place = Path(folder) / dataset_key(dataset)
     place.mkdir(parents=True, exist_ok=True)
-    row = dataset.picture(0).shape
-    store = Chunked(place / "pictures.npy", count, row, "|u1")
+    row = square(dataset.picture(0), size).shape
+    store = Chunked(place / (f"pictures-{size}.npy" if size else FULL), count, row, "|u1")
     missing = list(store.missing())
     if not missing:
         return store.read()
@@ -162,7 +207,7 @@ def to_images(pictures: np.ndarray) -> Tensor:
 def to_pictures(images: Tensor) -> np.ndarray:
     """Images (B, 3, H, W) in [-1, 1], clamped -> pictures uint8 (B, H, W, 3)."""
     pictures = images.detach().float().clamp(-1, 1).add(1).mul(127.5).round()
-    return pictures.to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+    return pictures.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 @torch.inference_mode()
@@ -186,3 +231,20 @@ def encode_latents(codec: Codec, pictures: np.ndarray, path: Path, batch: int = 
                 bar.update(len(images))
             store.write(start, np.concatenate(parts))
     return store.read()
+
+
+def prepare_latents(
+    codec: Codec, digest: str, dataset: Dataset, data: DataRecipe, cache: Path
+) -> np.ndarray:
+    """The latents of all pictures of a recipe; pictures are rendered only where one is missing.
+
+    They lie beside the pictures in ``latents-DIGEST.npy``; `digest` names the codec's weights.
+    """
+    name = f"latents-{digest}{f'-{data.size}' if data.size else ''}.npy"
+    path, count = cache / dataset_key(dataset) / name, data.held_out + data.count
+    if path.exists() and len(np.load(path, mmap_mode="r")) >= count:
+        chunks = ((at, min(at + CHUNK, count)) for at in range(0, count, CHUNK))
+        if all(Chunked.holds(path, start, stop) for start, stop in chunks):
+            return np.load(path, mmap_mode="r")[:count]
+    pictures = prepare(dataset, count, cache, data.workers, data.size)
+    return encode_latents(codec, pictures, path)

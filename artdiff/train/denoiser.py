@@ -5,44 +5,66 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from artdiff.denoise import NetDenoiser, bind
 from artdiff.errors import ModelError, PresetError
+from artdiff.grid import levels
 from artdiff.guidance import cfg
 from artdiff.nn.latent_transformer import LatentTransformer, LatentTransformerConfig
 from artdiff.nn.text import UNKNOWN, Tokenizer
-from artdiff.noise import Flow, levels
+from artdiff.noise import Flow
 from artdiff.random import Noise
-from artdiff.sample import DPMpp2M, sample
+from artdiff.sample import sample
+from artdiff.samplers import DPMpp2M
 from artdiff.sheet import contact_sheet
 from artdiff.train.autoencoder import load_codec
 from artdiff.train.checkpoint import read_tensors
-from artdiff.train.data import Dataset, dataset_key, encode_latents, prepare, to_pictures
+from artdiff.train.data import Dataset, dataset_key, prepare_latents, to_pictures
 from artdiff.train.draws import batch_indices, numpy_draws, torch_draws
 from artdiff.train.losses import add_noise, flow_loss, training_times
-from artdiff.train.recipe import DenoiserRecipe, Recipe
+from artdiff.train.recipe import Count, Part, Positive, Recipe, Share
+from artdiff.train.task import Task
 
 
-class DenoiserTask:
+class DenoiserTable(Part):
+    """What is particular to training a denoiser."""
+
+    codec: Path = Field(description="model.safetensors of the trained codec")
+    model: LatentTransformerConfig = LatentTransformerConfig()
+    empty: Share = Field(default=0.1, description="share of captions that are left empty")
+    unknown: Share = Field(default=0.03, description="share of words replaced by the unknown word")
+    validation: Count = Field(default=256, description="held-out pictures in a validation")
+    prompts: list[str] = Field(default=[], description="what the sample sheets show")
+    guidance: Positive = 4.0
+    sheet_steps: Count = 12
+
+
+class DenoiserRecipe(Recipe):
+    """Training a denoiser."""
+
+    kind: Literal["denoiser"] = "denoiser"
+    denoiser: DenoiserTable
+
+
+class DenoiserTask(Task):
     """The denoiser, its training steps, its validation and its sample sheets."""
 
     def __init__(self, recipe: Recipe, dataset: Dataset, folder: Path, cache: Path) -> None:
-        assert recipe.denoiser is not None
-        data = recipe.data
+        assert isinstance(recipe, DenoiserRecipe)
         self.recipe, self.dataset = recipe, dataset
-        self.part: DenoiserRecipe = recipe.denoiser
+        self.part = recipe.denoiser
         self.tokenizer = _vocabulary(dataset, folder, recipe.start, self.part.model)
         self.model: nn.Module = LatentTransformer(self.part.model)
         if not self.part.codec.exists():
             raise PresetError(f"denoiser.codec: there is no file {self.part.codec}")
         self.codec_hash = hashlib.sha256(self.part.codec.read_bytes()).hexdigest()[:12]
         self.codec = load_codec(self.part.codec)
-        pictures = prepare(dataset, data.held_out + data.count, cache, data.workers)
-        path = cache / dataset_key(dataset) / f"latents-{self.codec_hash}.npy"
-        self.latents = encode_latents(self.codec, pictures, path)
+        self.latents = prepare_latents(self.codec, self.codec_hash, dataset, recipe.data, cache)
 
     def ids(self, rows: list[int], step: int) -> Tensor:
         """Word ids (B, L) of freshly worded captions; some empty, some words made unknown."""
@@ -54,16 +76,17 @@ class DenoiserTask:
         empty = torch.from_numpy(draws.random((len(rows), 1)) < self.part.empty)
         return torch.where(empty, self.tokenizer([""]), ids)
 
-    def loss(self, step: int) -> Tensor:
-        """The training loss of step `step`, a scalar with gradient."""
-        recipe = self.recipe
-        rows = batch_indices(recipe.seed, step, recipe.batch, recipe.data.count)
-        rows = rows + recipe.data.held_out
-        x0 = torch.from_numpy(self.latents[rows]).float()
+    def loss(self, step: int, rows: range) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mean square error of the flow; it has no notes."""
+        recipe, device, mine = self.recipe, self.device, slice(rows.start, rows.stop)
+        indices = batch_indices(recipe.seed, step, recipe.batch, recipe.data.count)
+        indices = indices + recipe.data.held_out
+        ids = self.ids(indices.tolist(), step)[mine].to(device)
+        x0 = torch.from_numpy(self.latents[indices[mine]]).float().to(device)
         draws = torch_draws(recipe.seed, "noise", step)
-        t = training_times(len(rows), draws)
-        eps = torch.randn(x0.shape, generator=draws)
-        return self._losses(self.model, x0, eps, t, self.ids(rows.tolist(), step)).mean()
+        t = training_times(len(indices), draws)[mine].to(device)
+        eps = torch.randn(len(indices), *x0.shape[1:], generator=draws)[mine].to(device)
+        return self._losses(self.model, x0, eps, t, ids).mean(), {}
 
     @staticmethod
     def _losses(model: nn.Module, x0: Tensor, eps: Tensor, t: Tensor, ids: Tensor) -> Tensor:
@@ -77,10 +100,11 @@ class DenoiserTask:
         for start in range(0, count, 32):
             rows = range(start, min(start + 32, count))
             draws = torch_draws(0, "validation", start)
-            t = training_times(len(rows), draws)
+            t = training_times(len(rows), draws).to(self.device)
             x0 = torch.from_numpy(self.latents[rows.start : rows.stop].copy()).float()
-            eps = torch.randn(x0.shape, generator=draws)
-            ids = self.tokenizer(self.dataset.caption(row, 0) for row in rows)
+            eps = torch.randn(x0.shape, generator=draws).to(self.device)
+            x0 = x0.to(self.device)
+            ids = self.tokenizer(self.dataset.caption(row, 0) for row in rows).to(self.device)
             losses.append(self._losses(model, x0, eps, t, ids))
         return {"loss": torch.cat(losses).mean().item()}
 
@@ -90,19 +114,23 @@ class DenoiserTask:
         if not prompts:
             return
         denoiser = NetDenoiser(model, lambda at: at.sigma, "flow", "flow")
-        uncond = model.encode_text(self.tokenizer([""]))  # type: ignore[operator]
+        uncond = model.encode_text(self._ids([""]))  # type: ignore[operator]
         guided = cfg(denoiser, uncond, part.guidance, stop=0.15, rescale=0.5)
         grid = levels(Flow(), part.sheet_steps, shift=1.5)
         pictures = []
         for start in range(0, len(prompts), 8):
             some = prompts[start : start + 8]
             noise = Noise(tuple(range(start, start + len(some))))
-            x = noise.normal(torch.empty(len(some), *self.latents.shape[1:]), "start")
-            cond = model.encode_text(self.tokenizer(some))  # type: ignore[operator]
+            like = torch.empty(len(some), *self.latents.shape[1:], device=self.device)
+            x = noise.normal(like, "start")
+            cond = model.encode_text(self._ids(some))  # type: ignore[operator]
             for step in sample(DPMpp2M(), bind(guided, cond), x, grid, noise):
                 x = step.x
-            pictures += list(to_pictures(self.codec.decode(x)))
+            pictures += list(to_pictures(self.codec.decode(x.cpu())))
         contact_sheet(pictures, columns=6, labels=prompts).save(path)
+
+    def _ids(self, texts: list[str]) -> Tensor:
+        return self.tokenizer(texts).to(self.device)
 
     def finish(self, model: nn.Module) -> dict:
         """The facts that go with the model file; the vocabulary lies beside it."""

@@ -8,6 +8,8 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from artdiff.random import Noise
+
 
 def draw_seed(seed: int, stream: str, step: int) -> int:
     """Hash (seed, stream, step) to an integer in [0, 2**63)."""
@@ -34,3 +36,8 @@ def batch_indices(seed: int, step: int, batch: int, count: int) -> np.ndarray:
     """The `batch` picture indices (batch,) of training step `step`: each once per epoch."""
     places = np.arange(step * batch, (step + 1) * batch)
     return np.array([_epoch(seed, int(p) // count, count)[int(p) % count] for p in places])
+
+
+def row_noise(seed: int, stream: str, step: int, rows: range) -> Noise:
+    """The noise of some rows of the batch of a step: a row keeps it however a batch is cut."""
+    return Noise(tuple(draw_seed(seed, stream, row) for row in rows), step)

@@ -1,22 +1,17 @@
-"""Recipes: a TOML file that says what to train, on what and for how long."""
+"""Recipes: TOML files that say what to train, on what and for how long; what all kinds share."""
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from types import NoneType
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
-
-from artdiff.errors import PresetError, nearest
-from artdiff.nn.codec import CodecConfig
-from artdiff.nn.latent_transformer import LatentTransformerConfig
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+Precision = Literal["float32", "bfloat16", "float16"]
 
 
 class Part(BaseModel):
@@ -32,6 +27,11 @@ class DataRecipe(Part):
     options: dict[str, Any] = {}
     count: Count
     held_out: Count = 512
+    size: Annotated[int, Field(ge=4)] | None = Field(
+        default=None, description="side in pixels: squares cut from the middle, made smaller"
+    )
+    label: str | None = Field(default=None, description="the attribute whose values are classes")
+    flip: bool = Field(default=False, description="half of the training pictures are mirrored")
     workers: Annotated[int, Field(ge=0)] = 2
     cache: Path | None = Field(default=None, description="picture cache; else data beside it")
 
@@ -53,16 +53,31 @@ class OptimRecipe(Part):
 
 
 class EmaRecipe(Part):
-    """How slowly the averaged weights follow: a half-life in steps, or a decay per step."""
+    """How slowly the averaged weights follow: a half-life in steps, or a decay per step.
 
-    half_life: Positive | None = None
-    decay: Annotated[float, Field(ge=0, lt=1)] | None = None
+    A list makes several averages at once; the first is the one that validates and is the model.
+    """
+
+    half_life: Positive | Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
+    decay: Decay | Annotated[tuple[Decay, ...], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.half_life is None) == (self.decay is None):
             raise ValueError("give half_life or decay, one of the two")
+        many = self.decay if self.half_life is None else self.half_life
+        if isinstance(many, tuple) and len(self.decays()) < len(many):
+            raise ValueError("two averages are the same")
         return self
+
+    def decays(self) -> dict[str, float]:
+        """The decay per step of every average by name, ``half-life-100`` or ``decay-0.999``."""
+        if self.half_life is not None:
+            lives = self.half_life if isinstance(self.half_life, tuple) else (self.half_life,)
+            return {f"half-life-{steps:g}": 0.5 ** (1 / steps) for steps in lives}
+        assert self.decay is not None
+        decays = self.decay if isinstance(self.decay, tuple) else (self.decay,)
+        return {f"decay-{decay:g}": decay for decay in decays}
 
 
 class StopRecipe(Part):
@@ -85,86 +100,30 @@ class CadenceRecipe(Part):
     save_steps: Count | None = Field(default=None, description="save too at multiples of it")
     validate_steps: Count = 250
     sheet_steps: Count = 500
-
-
-class AutoencoderRecipe(Part):
-    """What is particular to training a codec."""
-
-    model: CodecConfig = CodecConfig()
-    crop: Count = 128
-    noise: float = Field(default=0.3, ge=0, description="largest noise that the decoder sees")
-    halved: Share = Field(default=0.2, description="share of steps on pictures of half the size")
-    validation: Count = Field(default=64, description="held-out pictures in a validation")
-
-
-class DenoiserRecipe(Part):
-    """What is particular to training a denoiser."""
-
-    codec: Path = Field(description="model.safetensors of the trained codec")
-    model: LatentTransformerConfig = LatentTransformerConfig()
-    empty: Share = Field(default=0.1, description="share of captions that are left empty")
-    unknown: Share = Field(default=0.03, description="share of words replaced by the unknown word")
-    validation: Count = Field(default=256, description="held-out pictures in a validation")
-    prompts: list[str] = Field(default=[], description="what the sample sheets show")
-    guidance: Positive = 4.0
-    sheet_steps: Count = 12
+    event_steps: Count = Field(default=10, description="steps between TensorBoard's points")
 
 
 class Recipe(Part):
-    """All of a training run, but for the folder it happens in."""
+    """All of a training run, but for the folder it happens in.
 
-    kind: Literal["autoencoder", "denoiser"]
+    Every kind of model has a subclass that names its `kind` and adds a table of that name.
+    """
+
+    kind: Any = Field(description="its name, a literal of the subclass")
     seed: int = 0
-    batch: Count
+    batch: Count = Field(description="pictures in a step, over all processes")
+    accumulate: Count = Field(default=1, description="parts a batch is worked through in")
+    precision: Precision = Field(default="float32", description="of the network's arithmetic")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     start: Path | None = Field(default=None, description="weights to begin from, not from chance")
     data: DataRecipe
     optim: OptimRecipe = OptimRecipe()
     ema: EmaRecipe
     stop: StopRecipe
     cadence: CadenceRecipe = CadenceRecipe()
-    autoencoder: AutoencoderRecipe = AutoencoderRecipe()
-    denoiser: DenoiserRecipe | None = None
 
     @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.kind == "denoiser" and self.denoiser is None:
-            raise ValueError("kind = 'denoiser' needs a table [denoiser] with the key codec")
+    def _whole(self) -> Self:
+        if self.accumulate > self.batch:
+            raise ValueError(f"accumulate is at most batch, {self.batch}")
         return self
-
-
-def load_recipe(path: Path) -> Recipe:
-    """Read a recipe file; PresetError, one line, names the file and the key that is wrong."""
-    try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PresetError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PresetError(f"{path}: not TOML: {error}") from error
-    return parse_recipe(table, str(path))
-
-
-def parse_recipe(table: dict[str, Any], source: str = "recipe") -> Recipe:
-    """Check the values of a recipe that was read from `source`."""
-    try:
-        return Recipe.model_validate(table)
-    except ValidationError as error:
-        raise PresetError(f"{source}: {_explain(error.errors()[0])}") from None
-
-
-def _explain(error: ErrorDetails) -> str:
-    place = [str(part) for part in error["loc"]]
-    key = ".".join(place) or "recipe"
-    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"unknown key {key!r}{nearest(place[-1], _keys(place[:-1]))}"
-    if error["type"] == "missing":
-        return f"missing key {key!r}"
-    return f"{key}: {error['msg'].removeprefix('Value error, ')} (got {error['input']!r})"
-
-
-def _keys(place: list[str]) -> list[str]:
-    """The keys known in the table at `place`."""
-    model: Any = Recipe
-    for part in place:
-        annotation = model.model_fields[part].annotation
-        model = next((a for a in get_args(annotation) if a is not NoneType), annotation)
-    return list(getattr(model, "model_fields", None) or model.__dataclass_fields__)
