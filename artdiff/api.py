@@ -72,7 +72,7 @@ def prepare(
         draft = override(draft, settings)
     with registry.blaming():
         plan = resolve(draft, registry)
-        if preview:
+        if preview and not hasattr(plan.sampler.kind, "solved_by"):  # tuned for this many steps
             steps = plan.preset.sampler.steps
             draft = overlay(
                 draft, {"sampler": {"steps": min(steps, max(4, steps // 2))}}, "--preview"
@@ -278,10 +278,11 @@ def estimate(work: Work, registry: Registry, measure: bool = True) -> Estimate:
 
     A model call is one picture through the denoiser once; guided steps cost two.
     """
-    from artdiff.noise import levels
+    from artdiff.engine import levels_of
+    from artdiff.sample import asked
 
     plan, preset = work.plan, work.plan.preset
-    guidance, nfe = preset.guidance, plan.sampler.kind.nfe
+    guidance = preset.guidance
     frames = len(work.frames)
     pixels = preset.width * preset.height
     disk = int(frames * pixels * 0.9)
@@ -291,10 +292,11 @@ def estimate(work: Work, registry: Registry, measure: bool = True) -> Estimate:
         from artdiff.noise import Flow
 
         schedule = Flow()
-    grid = levels(schedule, preset.sampler.steps, shift=preset.sampler.shift)
-    guided = sum(guidance.start >= at.fraction >= guidance.stop for at in grid[:-1])
+    sampler = plan.sampler.kind(**plan.sampler.options.model_dump())
+    seen = asked(sampler, levels_of(plan, schedule))
+    guided = sum(bool(guidance.start >= at.fraction >= guidance.stop) for at in seen)
     on = any(value != 1 for value in guidance.scale.values)
-    calls = frames * nfe * (len(grid) - 1 + (guided if on else 0))
+    calls = frames * (len(seen) + (guided if on else 0))
     if engine is None:
         return Estimate(frames, calls, None, disk)
     with registry.blaming():

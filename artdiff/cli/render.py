@@ -57,8 +57,8 @@ def command(
 class Bars:
     """One progress bar for each stage of a render."""
 
-    def __init__(self) -> None:
-        self.stage, self.bar = "", None
+    def __init__(self, unit: str = "frame") -> None:
+        self.unit, self.stage, self.bar = unit, "", None
 
     def __enter__(self) -> Bars:
         return self
@@ -75,6 +75,6 @@ class Bars:
             if self.bar is not None:
                 self.bar.close()
             self.stage = stage
-            self.bar = progress(total=total, initial=done, desc=stage, unit="frame")
+            self.bar = progress(total=total, initial=done, desc=stage, unit=self.unit)
         elif self.bar is not None:
             self.bar.update(done - self.bar.n)
