@@ -11,9 +11,23 @@ from artdiff.hookspecs import hookimpl
 
 @hookimpl
 def register_samplers() -> Mapping[str, type]:
-    from artdiff.sample import SAMPLERS
+    from artdiff.samplers import SAMPLERS
 
     return SAMPLERS
+
+
+@hookimpl
+def register_feature_extractors() -> Mapping[str, type]:
+    from artdiff.evaluation.encoder import StarterEncoder
+
+    return {"starter": StarterEncoder}
+
+
+@hookimpl
+def register_grids() -> Mapping[str, type]:
+    from artdiff.grid import GRIDS
+
+    return GRIDS
 
 
 @hookimpl

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from artdiff.denoise import Conditioning, bind
-from artdiff.errors import ArtdiffError, ModelError, PluginError
+from artdiff.errors import ArtdiffError, ModelError, PluginError, PresetError
+from artdiff.grid import levels
 from artdiff.guidance import Projection, Term, cfg, guide
 from artdiff.model import Model
-from artdiff.noise import Level, levels
+from artdiff.noise import Level, Schedule
 from artdiff.plan import Chosen, Plan
 from artdiff.random import Noise
 from artdiff.sample import Step, sample
@@ -58,6 +59,22 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     return torch.where(near, a + t * (b - a), left * a + right * b)
 
 
+def levels_of(plan: Plan, schedule: Schedule) -> list[Level]:
+    """The noise levels of every frame of a plan, from noise to clean.
+
+    A sampler that has levels of its own, as `tuned` does, walks those.
+
+    :raises PresetError: the grid has fewer levels than the preset wants steps.
+    """
+    if hasattr(plan.sampler.kind, "levels"):
+        return plan.sampler.kind(**plan.sampler.options.model_dump()).levels(schedule)
+    part, grid = plan.preset.sampler, plan.grid.kind(**plan.grid.options.model_dump())
+    try:
+        return levels(schedule, part.steps, shift=part.shift, grid=grid)
+    except ValueError as error:
+        raise PresetError(f"sampler.steps: {error}") from error
+
+
 class Engine:
     """A loaded model at work on one plan."""
 
@@ -69,8 +86,7 @@ class Engine:
     @cached_property
     def levels(self) -> list[Level]:
         """The noise levels of every frame, from noise to clean."""
-        part = self.plan.preset.sampler
-        return levels(self.model.schedule, part.steps, shift=part.shift)
+        return levels_of(self.plan, self.model.schedule)
 
     @torch.inference_mode()
     def pictures(self, jobs: Sequence[FrameJob], steps: int | None = None) -> list[np.ndarray]:

@@ -13,11 +13,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from artdiff.curve import Curve
-from artdiff.errors import PluginError, PresetError, nearest
+from artdiff.errors import ModelError, PluginError, PresetError, nearest
 from artdiff.model import ModelCard
 from artdiff.preset import (
     Draft,
     FramesPart,
+    GridPart,
     Preset,
     SamplerPart,
     check,
@@ -28,6 +29,7 @@ from artdiff.preset import (
 )
 from artdiff.registry import Registry
 from artdiff.timeline import FrameJob, FrameSource, Score, TermTrack
+from artdiff.tuned import solver_of
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Plan:
     preset: Preset
     card: ModelCard
     sampler: Chosen
+    grid: Chosen
     source: FrameSource
     terms: tuple[Chosen, ...]
     effects: tuple[Chosen, ...]
@@ -93,6 +96,8 @@ class Plan:
         from artdiff import __version__
 
         preset = self.preset.model_dump(mode="json", exclude={"title", "description"})
+        if preset["sampler"]["grid"] == {"name": _EVEN}:
+            preset["sampler"].pop("grid")  # as before there were others
         if not _in_seconds(preset):
             preset["frames"].pop("fps")
         return {
@@ -101,6 +106,9 @@ class Plan:
             "model": {"name": self.card.name, "weights": self.card.digest()},
             "plugins": dict(sorted(self.plugins.items())),
         }
+
+
+_EVEN = GridPart().name
 
 
 def _in_seconds(value: Any) -> bool:
@@ -152,6 +160,18 @@ def resolve(draft: Draft, registry: Registry) -> Plan:
         "name",
         SamplerPart.model_fields,
     )
+    if hasattr(sampler.kind, "solved_by"):
+        sampler = _solved(draft, sampler, card, preset.sampler.steps)
+    grid = _choose(
+        registry,
+        draft,
+        "grids",
+        "sampler.grid",
+        preset.sampler.grid.name,
+        preset.sampler.grid.model_extra,
+        "name",
+        GridPart.model_fields,
+    )
     terms, tracks = [], []
     for label, values in preset.terms.items():
         chosen, track = _term(registry, draft, label, values)
@@ -182,14 +202,15 @@ def resolve(draft: Draft, registry: Registry) -> Plan:
         "source",
         FramesPart.model_fields,
     )
-    preset = _complete(preset, sampler, terms, effects, chosen_source)
+    preset = _complete(preset, sampler, grid, terms, effects, chosen_source)
     source = chosen_source.kind(chosen_source.options, Score(preset, tuple(tracks)))
-    used = [sampler, *terms, *effects, chosen_source]
+    used = [sampler, *([grid] if grid.name != _EVEN else []), *terms, *effects, chosen_source]
     return Plan(
         name=draft.name,
         preset=preset,
         card=card,
         sampler=sampler,
+        grid=grid,
         source=source,
         terms=tuple(terms),
         effects=effects,
@@ -197,9 +218,24 @@ def resolve(draft: Draft, registry: Registry) -> Plan:
     )
 
 
+def _solved(draft: Draft, sampler: Chosen, card: ModelCard, steps: int) -> Chosen:
+    """Give a sampler the solver that was tuned for the model, unless its options say one."""
+    said = len(getattr(sampler.options, "fractions", ()))
+    if said:
+        if said != steps:
+            raise PresetError(f"{draft.at('sampler.steps')}: sampler.fractions has {said} steps")
+        return sampler
+    try:
+        solver = solver_of(card, steps)
+    except ModelError as error:
+        raise PresetError(f"{draft.at('sampler.steps')}: {error}") from None
+    return replace(sampler, options=sampler.kind.solved_by(sampler.options, solver))
+
+
 def _complete(
     preset: Preset,
     sampler: Chosen,
+    grid: Chosen,
     terms: Iterable[Chosen],
     effects: Iterable[Chosen],
     source: Chosen,
@@ -213,7 +249,12 @@ def _complete(
             tables[kind][each.label] = said | _plain(each.options) | curves
     return preset.model_copy(
         update={
-            "sampler": preset.sampler.model_copy(update=_plain(sampler.options)),
+            "sampler": preset.sampler.model_copy(
+                update={
+                    **_plain(sampler.options),
+                    "grid": preset.sampler.grid.model_copy(update=_plain(grid.options)),
+                }
+            ),
             "frames": preset.frames.model_copy(update=_plain(source.options)),
             **tables,
         }

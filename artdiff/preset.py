@@ -43,6 +43,14 @@ class Prompt(Part):
     )
 
 
+class GridPart(Part):
+    """[sampler.grid]: where the steps lie. Further keys are the grid's own options."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(default="linear-t", description="Grid; `artdiff plugins list` names them.")
+
+
 class SamplerPart(Part):
     """[sampler]: how noise becomes a picture. Further keys are the sampler's own options."""
 
@@ -55,6 +63,14 @@ class SamplerPart(Part):
     shift: float = Field(
         default=1.0, gt=0, le=20, description="Above 1: more of the steps at high noise."
     )
+    grid: GridPart = Field(
+        default=GridPart(), description="Where the steps lie; a name, or a table with options."
+    )
+
+    @field_validator("grid", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
 
 
 class GuidancePart(Part):
@@ -265,12 +281,14 @@ def overlay(draft: Draft, values: Mapping[str, Any], label: str, depth: int = 0)
 
     :param depth: so many levels of tables merge even if they hold keyframes.
     """
-    merged, origin = dict(draft.values), dict(draft.origin)
+    merged, origin = _spelled_out(draft.values), dict(draft.origin)
+    values = _spelled_out(values)
     for key, (name, part) in _NAMED.items():
-        old, new = merged.get(key), values.get(key)
+        above, _, last = key.rpartition(".")
+        old, new = _table(merged, key), _table(values, key)
         if isinstance(old, dict) and isinstance(new, dict) and name in old and name in new:
             if old[name] != new[name]:
-                merged[key] = {
+                (merged[above] if above else merged)[last] = {
                     k: v
                     for k, v in old.items()
                     if k in part.model_fields or _together(draft.where(f"{key}.{k}"), label)
@@ -284,8 +302,25 @@ def overlay(draft: Draft, values: Mapping[str, Any], label: str, depth: int = 0)
     return Draft(draft.name, merged, origin)
 
 
+def _table(values: Any, key: str) -> Any:
+    """What stands at a dotted key, or None."""
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
+
+
+def _spelled_out(values: Mapping[str, Any]) -> Values:
+    """A copy where a sampler's grid that is a name is a table with that name."""
+    copy, sampler = dict(values), values.get("sampler")
+    if isinstance(sampler, dict):
+        grid = sampler.get("grid")
+        copy["sampler"] = sampler | ({"grid": {"name": grid}} if isinstance(grid, str) else {})
+    return copy
+
+
 _NAMED: Mapping[str, tuple[str, type[Part]]] = {
     "sampler": ("name", SamplerPart),
+    "sampler.grid": ("name", GridPart),
     "frames": ("source", FramesPart),
 }
 """Tables whose further keys belong to the class that one of their keys names."""

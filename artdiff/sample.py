@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, NamedTuple, Protocol, TypeVar
 
+import torch
 from pydantic import BaseModel
 from torch import Tensor
 
@@ -23,7 +24,7 @@ from artdiff.denoise import Denoise
 from artdiff.noise import Level
 from artdiff.random import Noise
 
-__all__ = ["STREAM", "NoOptions", "Sampler", "Step", "sample", "transfer"]
+__all__ = ["STREAM", "NoOptions", "Sampler", "Step", "asked", "sample", "transfer"]
 
 S = TypeVar("S")
 
@@ -39,13 +40,15 @@ class Sampler(Protocol[S]):
     """One way to walk the levels; a frozen dataclass of its options.
 
     A preset's options are validated by a nested class, ``class Options(BaseModel,
-    extra="forbid")``; construct with ``cls(**options.model_dump())``.
+    extra="forbid")``; construct with ``cls(**options.model_dump())``. A sampler that brings its
+    own grid has a method ``levels(schedule) -> list[Level]``, and the preset's is not used.
 
     Attributes:
         name: the name in `artdiff.samplers.SAMPLERS` and in presets.
-        order: the error at the end falls like steps**-order (deterministic samplers; for the
-            stochastic ones it is the error of the distribution).
-        nfe: model calls per step, at most.
+        order: the error falls like steps**-order where the levels lie smoothly and the first steps
+            weigh little (deterministic samplers; for the stochastic ones it is the error of the
+            distribution), with the default options.
+        nfe: model calls for each step of a walk, at most; `asked` counts them.
     """
 
     name: ClassVar[str]
@@ -109,6 +112,29 @@ def sample(
     for index, (a, b) in enumerate(pairwise(levels)):
         x, x0, state = sampler.step(denoise, x, a, b, state, noise.at(index))
         yield Step(index, a, b, x, x0)
+
+
+def asked(sampler: Sampler[S], levels: Sequence[Level]) -> list[Level]:
+    """Give the levels at which a walk asks the model, in order: as many as it makes model calls.
+
+    The walk is made with a sample of one zero and a model that knows nothing, so that a sampler
+    whose steps depend on the sample makes as few calls as it ever does.
+    """
+    model = _Listener([])
+    for _ in sample(sampler, model, torch.zeros(1, 1), levels, Noise([0])):
+        pass
+    return model.heard
+
+
+class _Listener(NamedTuple):
+    heard: list[Level]
+
+    def __call__(self, x: Tensor, at: Level) -> Tensor:
+        self.heard.append(at)
+        return x * 0
+
+    def with_variance(self, x: Tensor, at: Level) -> tuple[Tensor, Tensor]:
+        return self(x, at), x * 0
 
 
 def transfer(x: Tensor, x0: Tensor, a: Level, b: Level) -> Tensor:

@@ -35,6 +35,14 @@ def preset_schema(registry: Registry) -> dict[str, Any]:
     properties["model"]["examples"] = list(registry.entries("models"))
     parts = schema["$defs"]
     _extend(parts["SamplerPart"], registry, "samplers", "name")
+    _extend(parts["GridPart"], registry, "grids", "name")
+    grid = parts["SamplerPart"]["properties"]["grid"]
+    either = [{"enum": list(registry.entries("grids"))}, {"$ref": "#/$defs/GridPart"}]
+    parts["SamplerPart"]["properties"]["grid"] = {
+        "anyOf": either,
+        "default": "linear-t",
+        "description": grid["description"],
+    }
     _extend(parts["FramesPart"], registry, "frame_sources", "source")
     properties["terms"] = _labelled(registry, "guidance", properties["terms"], parts)
     properties["effects"] = _labelled(registry, "effects", properties["effects"], parts)

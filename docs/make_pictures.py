@@ -65,10 +65,45 @@ def limits(folder: Path) -> None:
     save_picture(HERE / "starter-limits.png", sheet)
 
 
+def grids() -> None:
+    """Where ten steps of every grid lie, on the levels of Stable Diffusion and on a flow.
+
+    The flow begins at an infinite ratio, drawn at 100.
+    """
+    import torch
+    from matplotlib.figure import Figure
+
+    from artdiff.grid import GRIDS, levels
+    from artdiff.noise import DiscreteTable, Flow
+
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    schedules = {
+        "a trained table (Stable Diffusion)": DiscreteTable.from_betas(betas.tolist()),
+        "flow": Flow(),
+    }
+    figure = Figure(figsize=(10, 3.6), dpi=110, layout="constrained")
+    for axes, (title, schedule) in zip(figure.subplots(1, 2), schedules.items(), strict=True):
+        for row, cls in enumerate(GRIDS.values()):
+            noisy = levels(schedule, 10, grid=cls())[:-1]
+            ratios = [min(float(at.sigma / at.alpha), 100.0) for at in noisy]
+            axes.plot(
+                ratios, [row] * len(ratios), "|-", color="tab:blue", linewidth=0.5, markersize=11
+            )
+        axes.set_xscale("log")
+        axes.invert_xaxis()
+        axes.invert_yaxis()
+        axes.set_yticks(range(len(GRIDS)), list(GRIDS))
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("sigma / alpha")
+    figure.savefig(HERE / "sampler-grids.png")
+
+
 def main(words: list[str]) -> None:
     def wanted(name: str) -> bool:
         return not words or any(word in name for word in words)
 
+    if wanted("sampler-grids"):
+        grids()
     with tempfile.TemporaryDirectory() as temporary:
         for name, prompt in GRIDS.items():
             if wanted(name):

@@ -111,6 +111,11 @@ def test_options_of_a_term_may_be_keyframes(plan):
     ("width=33", "-s width: model 'tiny' needs a multiple of 32; the nearest is 32 (got 33)"),
     ("height=80", "the nearest is 64 (got 80)"),
     ("sampler.name=eulr", "-s sampler.name: unknown sampler 'eulr'; did you mean 'euler'?"),
+    ("sampler.grid=karas", "sampler.grid.name: unknown grid 'karas'; did you mean 'karras'?"),
+    ("sampler.grid=3", "-s sampler.grid: must be a table (got 3)"),
+    ("sampler.grid.rho=3", "-s sampler.grid.rho: unknown key; known: name"),
+    ("sampler.grid={name='karras', roh=3}", "sampler.grid.roh: unknown key; did you mean 'rho'?"),
+    ("sampler.grid={name='karras', rho=0}", "sampler.grid.rho: must be greater than or equal to 1"),
     ("sampler.stpes=3", "-s sampler.stpes: unknown key; did you mean 'steps'?"),
     ("frames.source=stil", "-s frames.source: unknown frame source 'stil'; did you mean 'still'?"),
     ("frames.cuont=3", "-s frames.cuont: unknown key; did you mean 'count'?"),
@@ -139,6 +144,31 @@ def test_mistakes_in_the_file_name_it(plan):
         plan(effects={"glow": {}})
     with pytest.raises(PresetError, match=r"^film\.toml: sampler\.eta: unknown key"):
         plan(sampler={"name": "euler", "eta": 0.5})
+
+
+def test_a_grid_is_a_name_or_a_table_with_options(plan):
+    for settings in (
+        ["sampler.grid=karras", "sampler.grid.rho=5"],
+        ["sampler.grid.rho=5", "sampler.grid.name=karras"],
+        ["sampler.grid={name='karras', rho=5}"],
+    ):
+        found = plan(*settings)
+        assert (found.grid.name, found.grid.options.rho) == ("karras", 5.0)
+        manifest = found.manifest()
+        kept = manifest["preset"]["sampler"]["grid"]
+        assert kept == {"name": "karras", "rho": 5.0, "end": 0.001}
+        assert manifest["plugins"]["sampler.grid=karras"] == "artdiff.builtins"
+    changed = plan("sampler.grid=exponential", sampler={"grid": {"name": "karras", "rho": 5}})
+    assert (changed.grid.name, changed.grid.options.rho) == ("exponential", 1.0)
+    other = plan("sampler.name=euler", sampler={"name": "ddim", "eta": 0.1, "grid": "beta"})
+    assert (other.sampler.name, other.grid.name) == ("euler", "beta")
+
+
+def test_without_a_grid_nothing_says_so(plan):
+    found = plan("sampler.grid=linear-t")
+    assert found.grid.name == plan().grid.name == "linear-t"
+    assert found.manifest() == plan().manifest()
+    assert "grid" not in found.manifest()["preset"]["sampler"]
 
 
 def test_unknown_presets(registry, tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from artdiff.samplers.euler import Euler, EulerAncestral
 from artdiff.samplers.heun import DPM2, Heun
 from artdiff.samplers.lcm import LCM
 from artdiff.samplers.restart import Restart
+from artdiff.samplers.tuned import Tuned
 from artdiff.samplers.unipc import UniPC
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "EulerAncestral",
     "Heun",
     "Restart",
+    "Tuned",
     "UniPC",
 ]
 
@@ -47,7 +49,7 @@ SAMPLERS: Mapping[str, type[Sampler[Any]]] = {
         *(DDPM, DDIM, Euler, EulerAncestral, Heun, DPM2),
         *(DPMpp2M, DPMpp2MSDE, DPMpp3M, DPMpp3MSDE, DPMpp2S, DPMppSDE),
         *(LMS, IPNDM, PLMS, DEIS, UniPC),
-        *(LCM, Restart, Adaptive),
+        *(LCM, Restart, Adaptive, Tuned),
     )
 }
 """The samplers by the name that presets use."""

@@ -99,7 +99,7 @@ class DEIS:
     class Options(BaseModel, extra="forbid"):
         """Options of deis."""
 
-        solver_order: int = Field(3, ge=1, le=4, description="How many steps are looked at.")
+        solver_order: int = Field(3, ge=1, le=3, description="How many steps are looked at.")
 
     solver_order: int = 3
     name: ClassVar[str] = "deis"

@@ -28,9 +28,10 @@ RHO = 7.0
 class Restart:
     r"""Restart sampling, on the steps of `Heun`.
 
-    Where a step reaches :math:`s = \sigma / \alpha \le s_{low}` from above it, the sample is
-    carried back `times` times: noise is added up to :math:`s_{high}` and the ODE is walked down
-    again, in `steps_within` steps whose :math:`s^{1/7}` fall linearly,
+    Where a step reaches :math:`s = \sigma / \alpha \le s_{low}` from above it, or, if no noisy
+    level lies below, before the last step, the sample is carried back `times` times: noise is
+    added up to :math:`s_{high}` and the ODE is walked down again, in `steps_within` steps whose
+    :math:`s^{1/7}` fall linearly,
 
     .. math:: x' = x_b + \alpha_b \sqrt{s_{high}^2 - s_b^2}\; z.
 
@@ -44,12 +45,12 @@ class Restart:
         """Options of restart."""
 
         intervals: tuple[Interval, ...] = Field(
-            ((0.1, 0.5),),
+            ((0.1, 1.0),),
             max_length=8,
             description="Where to restart: pairs [low, high] of sigma / alpha.",
         )
         times: int = Field(1, ge=1, le=20, description="How often, in each interval.")
-        steps_within: int = Field(3, ge=1, le=50, description="Steps down an interval.")
+        steps_within: int = Field(6, ge=1, le=50, description="Steps down an interval.")
 
         @field_validator("intervals")
         @classmethod
@@ -59,12 +60,12 @@ class Restart:
                     raise ValueError(f"must hold pairs with 0 < low < high (got {low}, {high})")
             return pairs
 
-    intervals: tuple[Interval, ...] = ((0.1, 0.5),)
+    intervals: tuple[Interval, ...] = ((0.1, 1.0),)
     times: int = 1
-    steps_within: int = 3
+    steps_within: int = 6
     name: ClassVar[str] = "restart"
     order: ClassVar[int] = 2
-    nfe: ClassVar[int] = 3
+    nfe: ClassVar[int] = 4
 
     def init(self) -> None:
         return None
@@ -72,20 +73,29 @@ class Restart:
     def step(
         self, denoise: Denoise, x: Tensor, a: Level, b: Level, state: None, noise: Noise
     ) -> tuple[Tensor, Tensor, None]:
+        if b.sigma == 0:
+            last = [pair for pair in self.intervals if pair[0] < spread(a) < pair[1]]
+            x = self._restart(denoise, x, a, last, noise)
+            x, x0, _ = Heun().step(denoise, x, a, b, None, noise)
+            return x, x0, None
         x, x0, _ = Heun().step(denoise, x, a, b, None, noise)
-        upper, lower = spread(a), spread(b)
-        for place, (low, high) in enumerate(sorted(self.intervals, key=lambda pair: -pair[1])):
-            if not (upper > low >= lower and b.sigma > 0):
-                continue
-            for turn in range(self.times):
-                z = noise.normal(x, f"{STREAM}/restart/{place}/{turn}")
-                x = x + b.alpha * math.sqrt(high**2 - lower**2) * z
-                for inner in sample(Heun(), denoise, x, self._down(high, b), noise):
-                    x = inner.x
-        return x, x0, None
+        here = [pair for pair in self.intervals if spread(a) > pair[0] >= spread(b)]
+        return self._restart(denoise, x, b, here, noise), x0, None
 
-    def _down(self, high: float, b: Level) -> list[Level]:
-        """The levels of one way down, to b."""
-        first, last = high ** (1 / RHO), spread(b) ** (1 / RHO)
+    def _restart(
+        self, denoise: Denoise, x: Tensor, at: Level, intervals: list[Interval], noise: Noise
+    ) -> Tensor:
+        """Go up from a level and down to it again, in each of some intervals."""
+        for place, (_, high) in enumerate(sorted(intervals, key=lambda pair: -pair[1])):
+            up = at.alpha * math.sqrt(high**2 - spread(at) ** 2)
+            for turn in range(self.times):
+                x = x + up * noise.normal(x, f"{STREAM}/restart/{place}/{turn}")
+                for step in sample(Heun(), denoise, x, self._down(high, at), noise):
+                    x = step.x
+        return x
+
+    def _down(self, high: float, at: Level) -> list[Level]:
+        """The levels of one way down to a level."""
+        first, last = high ** (1 / RHO), spread(at) ** (1 / RHO)
         falls = torch.linspace(first, last, self.steps_within + 1, dtype=torch.float64) ** RHO
-        return [*(Level(b.alpha, b.alpha * s) for s in falls[:-1].unbind()), b]
+        return [*(Level(at.alpha, at.alpha * s) for s in falls[:-1].unbind()), at]

@@ -46,7 +46,7 @@ class UniPC:
     class Options(BaseModel, extra="forbid"):
         """Options of unipc."""
 
-        solver_order: int = Field(3, ge=1, le=4, description="How many steps are looked at.")
+        solver_order: int = Field(3, ge=1, le=3, description="How many steps are looked at.")
         variant: Literal["bh1", "bh2"] = Field(
             "bh2", description="B(h) of the paper; bh1 suits few steps without guidance."
         )

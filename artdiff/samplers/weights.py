@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from artdiff.noise import Level
@@ -89,7 +90,7 @@ def blend(past: Past, weights: Sequence[float]) -> Tensor:
     """Give the weighted sum of what was seen, as many as there are weights."""
     total = past[0].value if weights[0] == 1 else past[0].value * weights[0]
     for one, weight in zip(past[1:], weights[1:], strict=False):
-        total = total + one.value * weight
+        total = torch.add(total, one.value, alpha=weight)
     return total
 
 
