@@ -127,10 +127,16 @@ def preset_keys() -> str:
     }
     parts = ["### At the top", table(top, schema), "### In a prompt"]
     parts.append(table(schema["$defs"]["Prompt"]["properties"], schema))
-    named = {"sampler": ("samplers", "name"), "frames": ("frame_sources", "source")}
-    for name in ("sampler", "guidance", "frames"):
+    named = {
+        "sampler": ("samplers", "name"),
+        "sampler.grid": ("grids", "name"),
+        "frames": ("frame_sources", "source"),
+    }
+    for name in ("sampler", "sampler.grid", "guidance", "frames"):
         kind, key = named.get(name, ("", ""))
-        part: Any = Preset.model_fields[name].annotation
+        part: Any = Preset
+        for key_of in name.split("."):
+            part = part.model_fields[key_of].annotation
         known = schema["$defs"][part.__name__]["properties"]
         own = {
             key: known[key] | {"default": plain(field.default)}
@@ -161,7 +167,10 @@ def preset_keys() -> str:
 def plain(value: Any) -> Any:
     """A default as it would stand in a file: a curve of one value is that value."""
     from artdiff.curve import Curve
+    from artdiff.preset import GridPart
 
+    if isinstance(value, GridPart):
+        return value.name
     return value.plain() if isinstance(value, Curve) else value
 
 
@@ -192,6 +201,8 @@ def kind_of(field: dict[str, Any], schema: dict[str, Any]) -> str:
     """What kind of value a key takes, in words."""
     if "$ref" in field:
         field = schema["$defs"][field["$ref"].rpartition("/")[2]] | field
+    if "properties" in field:
+        return "table"
     if "enum" in field:
         return ", ".join(f'`"{value}"`' for value in field["enum"])
     if "anyOf" in field:

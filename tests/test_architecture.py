@@ -10,21 +10,38 @@ import artdiff
 
 ROOT = Path(__file__).parent.parent
 ORDER = """
-    errors hookspecs progress
-    noise random denoise sample guidance
+    errors hookspecs progress openclip
+    noise spacing grids.times grids.ratios grids.entries grid random denoise process vlb sample
+    inversion solver
+    samplers.weights samplers.ddpm samplers.ddim samplers.euler samplers.heun samplers.dpmpp
+    samplers.dpmpp_single samplers.dpmpp_three samplers.adams samplers.unipc samplers.lcm
+    samplers.restart samplers.adaptive samplers.tuned samplers
+    guidance tune
     nn.codec nn.text nn.latent_transformer
-    model curve registry preset timeline plan schema scaffold
+    nn.unet_blocks nn.unet nn.unet_superres nn.unet_classifier
+    nn.unet_facts nn.labels
+    model user_models tuned curve registry preset timeline plan schema scaffold
     files frames sheet webp video
-    train.recipe train.draws train.losses train.ema train.checkpoint train.data train.optim
-    train.report train.autoencoder train.denoiser train.loop
-    backends.latent_transformer backends.starter builtins
-    engine renderer api
-    cli.options cli.render cli.image cli.plan cli.sheet cli.presets cli.plugins cli.models
-    cli.train cli.doctor
+    train.recipe train.draws train.losses train.diffusion_losses train.ema train.checkpoint
+    train.data train.examples train.optim train.report train.ranks train.precision train.task
+    train.autoencoder train.denoiser train.diffusion train.classifier train.upsampler train.clip
+    train.kinds train.run train.loop
+    evaluation.frechet evaluation.kernel evaluation.manifold evaluation.scores
+    evaluation.bootstrap evaluation.features evaluation.encoder evaluation.pictures
+    evaluation.report evaluation.measure evaluation.page
+    backends.latent_transformer backends.starter backends.unet backends.adm builtins
+    importers.weights importers.adm importers.card importers.add
+    engine renderer api tuning tuned_chart
+    evaluation.subject evaluation.run
+    testing.findings testing.oracles testing.toys testing.terms testing.samplers testing.pieces
+    testing.measures testing.plugin testing
+    cli.options cli.render cli.image cli.plan cli.sheet cli.presets cli.plugins cli.tune cli.models
+    cli.train cli.evaluate cli.doctor
 """.split()
 NO_TORCH = {
-    "errors", "hookspecs", "progress", "model", "curve", "registry", "preset", "timeline", "plan",
-    "schema", "scaffold", "files", "frames", "sheet", "webp", "video", "backends.starter",
+    "errors", "hookspecs", "progress", "openclip", "spacing", "model", "curve", "registry", "preset", "timeline", "plan",
+    "schema", "scaffold", "files", "frames", "sheet", "webp", "video", "backends.starter", "backends.adm",
+    "user_models", "solver", "tuned", "tuning", "tuned_chart",
     "builtins", "renderer", "api", *(name for name in ORDER if name.startswith("cli.")),
 }
 """What is there before a model is needed: no torch, moviepy or skia when it is imported."""
@@ -57,7 +74,7 @@ def imports(path, module, top=False):
 
 
 OURS = dict(modules(ROOT / "artdiff"))
-PACKAGES = {"", "nn", "train", "backends", "cli", "train.recipes", "starter"}
+PACKAGES = {"", "grids", "nn", "train", "backends", "cli", "train.recipes", "starter", "importers", "evaluation"}
 
 
 def test_the_order_names_every_file():
@@ -127,7 +144,8 @@ def test_the_wheel_holds_every_package():
         for path in (ROOT / folder).rglob("*.py"):
             parts = path.parent.relative_to(ROOT / folder).parts
             found.add(".".join([package, *parts]))
-    data = {"artdiff.starter", "artdiff.train.recipes"}  # folders of files that are no Python
+    # folders of files that are no Python
+    data = {"artdiff.published", "artdiff.starter", "artdiff.train.recipes"}
     assert said == found | data
     points = tool["project"]["entry-points"]["artdiff"]
     assert set(points.values()) == {p for p in found if p.startswith("artdiff_plugins.")}

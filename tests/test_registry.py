@@ -9,7 +9,7 @@ import pytest
 import artdiff
 import artdiff.registry as registry_module
 from artdiff.errors import PluginError
-from artdiff.registry import Selection, create_registry
+from artdiff.registry import BUILTINS, Selection, create_registry
 
 HEAD = """import artdiff
 from pydantic import BaseModel
@@ -49,7 +49,7 @@ def failure(*files, kind=None, names=()):
 
 def test_entries_know_who_offers_them(plugin):
     made = load(plugin("looks"))
-    assert made.plugins == ("artdiff.builtins", "artdiff.backends.starter", "looks")
+    assert made.plugins == (*BUILTINS, "looks")
     entry = made.entries("guidance")["glow"]
     assert (entry.kind, entry.name, entry.plugin) == ("guidance", "glow", "looks")
     assert made.get("samplers", "euler").order == 1

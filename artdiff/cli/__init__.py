@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from artdiff import __version__
-from artdiff.errors import ArtdiffError, PromptWarning, nearest
+from artdiff.errors import ArtdiffError, ModelWarning, PromptWarning, nearest
 
 if TYPE_CHECKING:
     from artdiff.registry import Registry
@@ -24,8 +24,9 @@ COMMANDS = {
     "sheet": ("artdiff.cli.sheet", "Draw a contact sheet or a film strip of frames."),
     "presets": ("artdiff.cli.presets", "List, show and describe presets."),
     "plugins": ("artdiff.cli.plugins", "List, show and begin plugins."),
-    "models": ("artdiff.cli.models", "List and show models."),
+    "models": ("artdiff.cli.models", "List, show, add and tune models."),
     "train": ("artdiff.cli.train", "Train a model by a recipe."),
+    "evaluate": ("artdiff.cli.evaluate", "Measure a model: FID, KID, precision, recall."),
     "doctor": ("artdiff.cli.doctor", "Check this installation."),
 }
 MACHINE_FAULTS = (
@@ -135,7 +136,7 @@ def main(args: list[str] | None = None) -> None:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
-    if issubclass(category, PromptWarning):
+    if issubclass(category, PromptWarning | ModelWarning):
         _say(f"Note: {message}")
 
 
