@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from artdiff.noise import Schedule
 
 
+HELD_OUT = 512
+"""How many of a dataset's first pictures training holds out, unless something else is said."""
+
+
 @dataclass(frozen=True)
 class ModelCard:
     """What is known of a model without reading its weights.
@@ -65,6 +69,39 @@ class ModelCard:
                 while block := stream.read(1 << 20):
                     sha.update(block)
         return sha.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """The pictures that a model learned from, as its facts name them.
+
+    Attributes:
+        dataset: the dataset's name.
+        options: its options, ``dataset_options`` in the facts.
+        held_out: how many of its first pictures were not trained on.
+    """
+
+    dataset: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    held_out: int = HELD_OUT
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any], where: str) -> TrainedOn | None:
+        """Take it from a card's facts, or from those of a weights file; None if none is named.
+
+        :raises ModelError: a value is wrong; the message begins with `where` and names the key.
+        """
+        name, options = facts.get("dataset"), facts.get("dataset_options", {})
+        held_out = facts.get("held_out", HELD_OUT)
+        if name is None:
+            return None
+        if not isinstance(name, str):
+            raise ModelError(f"{where}: dataset: must be a name (got {name!r})")
+        if not isinstance(options, Mapping):
+            raise ModelError(f"{where}: dataset_options: must be a table (got {options!r})")
+        if not isinstance(held_out, int) or held_out < 1:
+            raise ModelError(f"{where}: held_out: must be a number from 1 (got {held_out!r})")
+        return cls(name, options, held_out)
 
 
 class Codec(Protocol):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -11,12 +12,13 @@ from pydantic import BaseModel, Field
 
 import artdiff
 from artdiff.cli import main
-from artdiff.errors import ArtdiffError
+from artdiff.errors import ArtdiffError, PresetError
 from artdiff.evaluation.encoder import StarterEncoder, pink_noise
 from artdiff.evaluation.features import Features, extract
 from artdiff.evaluation.measure import choose_metrics, measure
 from artdiff.evaluation.pictures import ArrayPictures, FolderPictures, open_pictures, texts_of
 from artdiff.evaluation.report import Evaluation, Measured, number
+from artdiff.evaluation.subject import find_real, find_subject
 from artdiff.hookspecs import hookimpl
 
 FAST = {"feature_options": {"size": 64}, "bootstrap": 20}
@@ -414,6 +416,8 @@ def test_the_default_folder_names_the_settings(extended, tmp_path, monkeypatch):
     ({"settings": {"sampler.name": "eulr"}}, "unknown sampler 'eulr'; did you mean 'euler'"),
     ({"settings": {"frames.count": 3}}, "use -n"),
     ({"prompts": "missing.txt"}, "missing.txt: cannot be read as prompts"),
+    ({"real": 16}, "--real 16: 15 pictures of blobs are held out"),
+    ({"against": None, "dataset_options": {"size": 64}}, "-d size: an option of a dataset"),
 ])
 def test_mistakes_are_found_before_a_picture_is_made(extended, tmp_path, monkeypatch, arguments,
                                                      said):
@@ -435,6 +439,52 @@ def test_pictures_have_no_settings(extended, tmp_path):
     folder = save_pictures(tmp_path / "set", 4)
     with pytest.raises(artdiff.PresetError, match="settings of a model"):
         artdiff.evaluate(folder, "blobs", settings=["sampler.steps=3"], registry=extended)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "checkpoint-00000040.safetensors"])
+def test_a_training_run_is_no_set_of_pictures(extended, tmp_path, monkeypatch, file):
+    monkeypatch.chdir(tmp_path)
+    save_pictures(tmp_path / "runs" / "x" / "samples", 4)
+    (tmp_path / "runs" / "x" / file).write_bytes(b"weights")
+    said = "runs/x is a training run; `artdiff models add runs/x` makes it a model"
+    for subject, against in (("runs/x", "blobs"), ("tiny", "runs/x")):
+        with pytest.raises(ArtdiffError, match=re.escape(said)):
+            artdiff.evaluate(subject, against, n=4, registry=extended)
+    assert len(open_pictures(tmp_path / "runs" / "x" / "samples")) == 4
+
+
+def test_a_card_says_what_its_model_is_compared_with(extended, tiny_folder, tmp_path):
+    folder = shutil.copytree(tiny_folder, tmp_path / "mine")
+    with (folder / "card.toml").open("a") as card:
+        card.write('\n[facts]\ndataset = "blobs"\nheld_out = 5\n')
+        card.write("dataset_options = { size = 96 }\n")
+    plan = find_subject(extended, str(folder), 12, 0, ()).plan
+
+    def real(against=None, options=None, count=None):
+        return find_real(extended, plan, 12, against, options or {}, count)
+
+    for against in (None, "blobs"):
+        pictures = real(against)
+        assert len(pictures) == 5 and pictures.dataset.options.size == 96
+    assert real(options={"size": 64}).dataset.options.size == 64
+    assert len(real(count=3)) == 3
+    with pytest.raises(PresetError, match="--real 6: 5 pictures of blobs are held out"):
+        real(count=6)
+
+
+def test_pictures_have_no_options_and_are_not_fewer_than_asked(extended, tmp_path):
+    folder = save_pictures(tmp_path / "set", 4)
+    with pytest.raises(PresetError, match="options of a dataset, but these are pictures"):
+        find_real(extended, None, 4, folder, {"size": 64}, None)
+    with pytest.raises(PresetError, match=r"--real 2000: .*set holds 4 pictures"):
+        find_real(extended, None, 4, folder, {}, 2000)
+
+
+def test_a_caption_that_is_no_text_is_named(tmp_path):
+    folder = save_pictures(tmp_path / "set", 1)
+    (folder / "000.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(artdiff.FrameError, match=r"000\.txt: cannot be read as UTF-8"):
+        FolderPictures.open(folder).text(0)
 
 
 # The report.

@@ -1,5 +1,6 @@
 """Folders of pictures as training data: what they hold, in which order, and what is wrong."""
 
+import hashlib
 import json
 import os
 
@@ -30,6 +31,11 @@ def files(dataset):
     return [dataset.attributes(index)["file"] for index in range(len(dataset))]
 
 
+def places(dataset):
+    """The indices of the pictures, in the order of their names."""
+    return sorted(range(len(dataset)), key=files(dataset).__getitem__)
+
+
 def message(call):
     with pytest.raises(PresetError) as caught:
         call()
@@ -50,17 +56,34 @@ def classes(tmp_path):
 
 def test_class_folders(classes):
     dataset = folder(classes)
-    assert files(dataset) == [
+    assert sorted(files(dataset)) == [
         "cat/1.png", "cat/deeper/b.jpg", "red_fox/0.png", "red_fox/2.png", "top.webp"
     ]  # fmt: skip
-    assert [dataset.attributes(i)["label"] for i in range(5)] == [
+    at = places(dataset)
+    assert [dataset.attributes(i)["label"] for i in at] == [
         "cat", "cat", "red_fox", "red_fox", None
     ]  # fmt: skip
-    assert [dataset.caption(i, 3) for i in (0, 2, 4)] == ["cat", "red fox", ""]
+    assert [dataset.caption(at[i], 3) for i in (0, 2, 4)] == ["cat", "red fox", ""]
     assert dataset.vocabulary() == ["cat", "fox", "red"]
-    assert dataset.picture(2).tolist() == [[list(RED)] * 8] * 8
+    assert dataset.picture(at[2]).tolist() == [[list(RED)] * 8] * 8
     none = folder(classes, labels="none")
     assert {none.attributes(i)["label"] for i in range(5)} == {None} and none.vocabulary() == []
+
+
+def test_the_first_pictures_are_of_all_classes(tmp_path):
+    """The order is that of a hash of the names, which training holds the first of out."""
+    for label in ("ant", "bee", "cow"):
+        for number in range(20):
+            plain(tmp_path / label / f"{number}.png", size=(4, 4))
+    dataset = folder(tmp_path)
+    labels = [dataset.attributes(i)["label"] for i in range(60)]
+    assert {"ant", "bee", "cow"} == set(labels[:12]) == set(labels[48:])
+    assert files(dataset) == sorted(
+        files(dataset), key=lambda name: hashlib.sha256(name.encode()).hexdigest()
+    )
+    before = files(dataset)
+    plain(tmp_path / "ant" / "more.png")
+    assert [name for name in files(folder(tmp_path)) if name != "ant/more.png"] == before
 
 
 def test_it_conforms(classes):
@@ -73,10 +96,11 @@ def test_text_files_beside_pictures(tmp_path):
     (tmp_path / "a.txt").write_text("A red  square\n\nred on red\n", "utf-8")
     (tmp_path / "b.txt").write_bytes("\ufeffÉtoile".encode())
     dataset = folder(tmp_path)
-    assert [dataset.caption(0, draw) for draw in range(3)] == [
+    a, b = places(dataset)
+    assert [dataset.caption(a, draw) for draw in range(3)] == [
         "A red square", "red on red", "A red square"
     ]  # fmt: skip
-    assert dataset.caption(1, 0) == "Étoile"
+    assert dataset.caption(b, 0) == "Étoile"
     assert dataset.vocabulary() == ["a", "on", "red", "square", "étoile"]
 
 
@@ -93,10 +117,11 @@ def test_tables(tmp_path, name, text):
     plain(tmp_path / "sub" / "c.png")
     (tmp_path / name).write_text(text)
     dataset = folder(tmp_path)
-    assert [dataset.caption(0, 5), dataset.caption(1, 0), dataset.caption(1, 1)] == [
+    a, b, c = places(dataset)
+    assert [dataset.caption(a, 5), dataset.caption(b, 0), dataset.caption(b, 1)] == [
         "one", "two", "three"
     ]  # fmt: skip
-    assert [dataset.attributes(i)["label"] for i in range(3)] == [None, "7", "sub"]
+    assert [dataset.attributes(i)["label"] for i in (a, b, c)] == [None, "7", "sub"]
 
 
 @pytest.mark.parametrize(("name", "text", "said"), [
@@ -165,7 +190,7 @@ def test_transparency_palette_grey_and_sixteen_bits(tmp_path):
     Image.new("1", (8, 8), 1).save(tmp_path / "f-bit.png")
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "g-cmyk.jpg")
     dataset = folder(tmp_path, background="#00ff00")
-    seen = [dataset.picture(i)[4, 4].tolist() for i in range(len(dataset))]
+    seen = [dataset.picture(i)[4, 4].tolist() for i in places(dataset)]
     assert seen[0] == [0, 255, 0] and seen[1] == [0, 127, 0]
     assert seen[2] == [0, 0, 255] and seen[3] == [0, 255, 0]
     assert seen[4] == [127, 127, 127] or seen[4] == [128, 128, 128]
@@ -184,7 +209,8 @@ def broken(root):
 def test_broken_files_are_named(tmp_path):
     broken(tmp_path)
     dataset = folder(tmp_path)
-    for index, name in ((1, "b.png"), (2, "c.png"), (3, "d.png")):
+    for place, name in ((1, "b.png"), (2, "c.png"), (3, "d.png")):
+        index = places(dataset)[place]
         said = message(lambda index=index: dataset.picture(index))
         assert str(tmp_path / name) in said and 'broken = "skip"' in said
 
@@ -192,11 +218,11 @@ def test_broken_files_are_named(tmp_path):
 def test_broken_files_are_left_out(tmp_path, capsys):
     broken(tmp_path)
     dataset = folder(tmp_path, broken="skip")
-    assert files(dataset) == ["a.png", "e.png"]
+    assert sorted(files(dataset)) == ["a.png", "e.png"]
     assert "left out 3 broken pictures: b.png, c.png, d.png" in capsys.readouterr().err
     again = Folder(Folder.Options(**dataset.options.model_dump()))
     assert files(again) == files(dataset) and capsys.readouterr().err == ""
-    assert dataset.picture(1)[0, 0].tolist() == list(BLUE)
+    assert dataset.picture(places(dataset)[1])[0, 0].tolist() == list(BLUE)
 
 
 def test_a_bomb_is_refused(tmp_path, monkeypatch):
@@ -230,9 +256,12 @@ def test_training_reads_it_in_worker_processes(tmp_path):
         plain(tmp_path / "pictures" / f"{number}.png", (number, 0, 0))
     dataset = folder(tmp_path / "pictures")
     pictures = prepare(dataset, 5, tmp_path / "cache", workers=1)
-    assert pictures.shape == (5, 8, 8, 3) and pictures[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
+    assert pictures.shape == (5, 8, 8, 3)
+    assert [f"{red}.png" for red in pictures[:, 0, 0, 0]] == files(dataset)
     assert "more than the dataset has, 5" in message(lambda: prepare(dataset, 6, tmp_path, 0))
 
 
 def test_attributes_are_json(classes):
-    assert json.loads(json.dumps(folder(classes).attributes(0)))["file"] == "cat/1.png"
+    dataset = folder(classes)
+    facts = dataset.attributes(places(dataset)[0])
+    assert json.loads(json.dumps(facts))["file"] == "cat/1.png"

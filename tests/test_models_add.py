@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import shutil
 from collections import OrderedDict
 from dataclasses import asdict, replace
@@ -22,7 +23,7 @@ from artdiff.errors import ArtdiffError, ModelError, ModelWarning
 from artdiff.importers.add import add
 from artdiff.importers.adm import named, published, recognise, shapes_of, sizes_of
 from artdiff.importers.weights import read_weights
-from artdiff.model import ModelCard
+from artdiff.model import ModelCard, TrainedOn
 from artdiff.nn.labels import LabelConditioner
 from artdiff.nn.unet import UNet, UNetConfig
 from artdiff.nn.unet_classifier import ClassifierConfig, ClassifierUNet
@@ -351,6 +352,85 @@ def test_what_artdiff_train_leaves_is_added(home):
     assert "carded" in create_registry().entries("models")
 
 
+def test_a_folder_with_a_card_gets_the_new_name_and_keeps_its_tuned_steps(home, tiny_folder):
+    source = shutil.copytree(tiny_folder, home / "source")
+    (source / "tuned.json").write_text("{}")
+    result = run("models", "add", "source", "--name", "mine")
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("mine: ")
+    assert 'artdiff image "a red fox" --model mine draws with it' in result.output
+    assert (models_folder() / "mine" / "tuned.json").read_text() == "{}"
+    plain = Path(added(UNet(replace(SIZES, classes=None)), "plain").folder)
+    classes = Path(added(UNet(SIZES), "classes").folder)
+    for folder, prompt in ((plain, ""), (classes, "label 1")):
+        result = run("models", "add", folder, "--name", f"new-{folder.name}")
+        assert f'image "{prompt}" --model new-{folder.name} draws' in result.output
+
+
+def trained(**changes):
+    """A tiny network as `artdiff train` leaves it, in run/model.safetensors."""
+    network = UNet(replace(SIZES, learned_variance=False))
+    facts = {"kind": "unet", "config": asdict(network.config), "size": 16, "labels": [],
+             "process": {"schedule": "cosine", "steps": 50}}  # fmt: skip
+    Path("run").mkdir(exist_ok=True)
+    write_tensors(Path("run/model.safetensors"), weights(network), facts | changes)
+    return Path("run")
+
+
+def test_the_card_says_what_a_network_learned_from():
+    options = {"path": "my \x7f pictures", "size": 32, "fit": None, "of": {"a b": [1.5, True]}}
+    run = trained(dataset="folder", dataset_options=options, held_out=200)
+    card = add(run, "mine", None).card
+    del options["fit"]
+    assert TrainedOn.read(card.facts, "card") == TrainedOn("folder", options, 200)
+    assert NetworkFacts.read(card.facts, "card").process.steps == 50
+    older = add(trained(dataset="scenes-0123456789ab"), "older", None).card
+    assert "dataset" not in older.facts
+
+
+@pytest.mark.parametrize("changes, said", [
+    ({"kind": ["classifier"]}, "holds a ['classifier']"),
+    ({"process": {"steps": -24}}, "process.steps: .*greater than or equal to 2"),
+    ({"process": {"steps": 1}}, "process.steps: .*greater than or equal to 2"),
+    ({"process": {"steps": 10}}, "process: 'linear' has rates of 1 and more at 10 steps"),
+    ({"process": 3}, "process: "),
+    ({"config": [1]}, "network: "),
+    ({"size": 17}, "size: 17 is no multiple of 2, as this network needs; the nearest is 16"),
+    ({"size": 8}, "size: pictures of 8x8 cannot be drawn, only from 16 to 8192"),
+    ({"size": 16384}, "size: .*less than or equal to 8192"),
+    ({"size": 0}, "size: .*greater than or equal to 1"),
+    ({"title": {"a": 1}}, "title: must be a text"),
+    ({"config": {**asdict(SIZES), "learned_variance": False, "dropout": 7}}, "network: .*dropout"),
+    ({"dataset": 3, "held_out": 9}, "dataset: must be a name"),
+    ({"dataset": "x", "dataset_options": 3, "held_out": 9}, "dataset_options: must be a table"),
+    ({"dataset": "x", "held_out": 0}, "held_out: must be a number from 1"),
+])  # fmt: skip
+def test_wrong_facts_of_a_weights_file_are_one_line(changes, said):
+    wrong = trained(**changes)
+    pattern = re.escape(said) if said.startswith("holds") else said
+    with pytest.raises(ModelError, match=pattern) as caught:
+        add(wrong, None, None)
+    assert "\n" not in str(caught.value) and str(caught.value).startswith("run/model.safetensors")
+    assert not models_folder().exists() or not list(models_folder().iterdir())
+
+
+def test_a_published_name_says_only_what_shapes_do_not():
+    sizes = replace(SIZES, width=64, learned_variance=False, head_channels=64)
+    card = added(UNet(sizes), "mine", "64x64_diffusion")
+    facts, like = NetworkFacts.read(card.facts, "card"), named("64x64_diffusion").facts
+    assert facts.network == replace(sizes, attention_order="new", dropout=0.1)
+    assert facts.process == replace(like.process, variance="small")
+    assert facts.size == 64 and not facts.labels and card.title == "mine, 64x64"
+    with pytest.raises(ModelError, match="of kind 'classifier', the file of 'unet'"):
+        added(UNet(sizes), "other", "64x64_classifier")
+
+
+def test_labels_of_a_published_name_need_as_many_classes():
+    sizes = replace(SIZES, width=64, classes=1000, head_channels=64)
+    card = added(UNet(sizes), "mine", "64x64_diffusion")
+    assert card.facts["labels"] == "imagenet"
+
+
 def test_what_cannot_be_added_is_one_line_and_leaves_nothing(home):
     torch.save(weights(UNet(SIZES)), "mine.pt")
     configs = {
@@ -361,6 +441,13 @@ def test_what_cannot_be_added_is_one_line_and_leaves_nothing(home):
         "blocks.toml": CONFIG.replace("heads = 4", "heads = 4\nblocks = 2"),
         "kind.toml": f'kind = "superres"\n{CONFIG}',
         "broken.toml": "size = ",
+        "top.toml": f'lables = ["a"]\n{CONFIG}',
+        "table.toml": "network = 3\nsize = 16\n",
+        "list.toml": CONFIG.replace("[process]", "[[process]]"),
+        "text.toml": f"title = 3\n{CONFIG}",
+        "date.toml": f"size = 2020-01-01\n{CONFIG.replace('size = 16', '')}",
+        "odd.toml": f"kind = []\n{CONFIG}",
+        "steps.toml": CONFIG.replace("steps = 100", "steps = 1"),
     }
     for name, text in configs.items():
         Path(name).write_text(text)
@@ -368,6 +455,9 @@ def test_what_cannot_be_added_is_one_line_and_leaves_nothing(home):
         None: "--config", "few.toml": "heads or head_channels", "heads.toml": "heads = 3",
         "typo.toml": "schedule and steps", "key.toml": "did you mean 'heads'",
         "blocks.toml": "does not fit its config", "kind.toml": "does not fit its config",
+        "top.toml": "unknown key 'lables'; did you mean 'labels'", "text.toml": "title: must be",
+        "table.toml": "network: must be a table (got 3)", "list.toml": "process: must be a table",
+        "date.toml": "size: ", "odd.toml": "kind [] is unknown", "steps.toml": "process.steps",
         "broken.toml": "not TOML", "gone.toml": "cannot be read",
         "64x64_clasifier": "did you mean",
     }  # fmt: skip

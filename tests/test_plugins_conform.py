@@ -11,6 +11,7 @@ FIRST_PARTY = sorted(p.parent.name for p in (ROOT / "plugins").glob("*/__init__.
 MODULES = [
     "artdiff.builtins",
     "artdiff.backends.starter",
+    "artdiff.backends.adm",
     *(f"artdiff_plugins.{name}" for name in FIRST_PARTY),
 ]
 EXAMPLES = [

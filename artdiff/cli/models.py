@@ -6,12 +6,16 @@ from pathlib import Path
 
 import click
 
+from artdiff.cli.tune import tune_model
 from artdiff.errors import ModelError, PluginError
 
 
 @click.group("models")
 def command() -> None:
-    """List, show and add models."""
+    """List, show, add and tune models."""
+
+
+command.add_command(tune_model)
 
 
 @command.command("list")
@@ -33,6 +37,7 @@ def list_models() -> None:
 def show(name: str) -> None:
     """Show the card of a model: what it draws, from what data, under which licence."""
     from artdiff.registry import create_registry
+    from artdiff.tuned import read_tuned
     from artdiff.user_models import user_cards
 
     try:
@@ -48,6 +53,9 @@ def show(name: str) -> None:
         size = f"{len(path.read_bytes()) / 1e6:.1f} MB" if path.is_file() else "missing"
         click.echo(f"weights   {file} ({size})")
     click.echo(f"hash      {card.digest()}")
+    tuned = read_tuned(card)
+    if tuned is not None:
+        click.echo(f"tuned     sampler = tuned, for {', '.join(map(str, tuned.counts))} steps")
     for key, value in card.defaults.items():
         click.echo(f"default   {key} = {value}")
     for key, value in card.facts.items():
@@ -71,6 +79,7 @@ def add_model(source: Path, name: str | None, config: str | None) -> None:
 
     Weights are read without running anything that is in the file.
     """
+    from artdiff.backends.adm import BACKEND, HELPERS
     from artdiff.importers.add import add
     from artdiff.registry import create_registry
 
@@ -78,9 +87,10 @@ def add_model(source: Path, name: str | None, config: str | None) -> None:
     card = added.card
     click.echo(f"{card.name}: {card.title}, known {added.known_by}")
     click.echo(str(card.folder))
-    if added.kind in ("classifier", "superres"):
+    if card.backend in HELPERS:
         click.echo("it helps other models and draws nothing by itself")
         return
-    by_class = "classes" in card.facts.get("network", {})
-    prompt = "label 1" if by_class or added.kind != "unet" else ""
+    prompt = "a red fox"
+    if card.backend == BACKEND:
+        prompt = "label 1" if card.facts.get("network", {}).get("classes") else ""
     click.echo(f'artdiff image "{prompt}" --model {card.name} draws with it')

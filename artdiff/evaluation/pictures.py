@@ -64,7 +64,10 @@ class FolderPictures:
         """What stands in NAME.txt beside the picture, or in an artdiff picture itself."""
         beside = self.paths[index].with_suffix(".txt")
         if beside.is_file():
-            return beside.read_text("utf-8")[:MOST_CAPTION].strip()
+            try:
+                return beside.read_text("utf-8-sig")[:MOST_CAPTION].strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise FrameError(f"{beside}: cannot be read as UTF-8 text") from error
         try:
             prompts = read_settings(self.paths[index]).get("prompts")
         except FrameError:
@@ -144,9 +147,16 @@ class DatasetPictures:
 def open_pictures(path: Path, most: int | None = None) -> FolderPictures | ArrayPictures:
     """The pictures of a folder or an .npz file, `most` at most.
 
-    :raises FrameError: there are none.
+    :raises FrameError: there are none, or the folder is one that `artdiff train` left, in which
+        the pictures are curves and sheets.
     """
     if path.is_dir():
+        if (path / "model.safetensors").is_file() or next(
+            path.glob("checkpoint-*.safetensors"), None
+        ):
+            raise FrameError(
+                f"{path} is a training run; `artdiff models add {path}` makes it a model"
+            )
         return FolderPictures.open(path, most)
     if path.suffix.lower() == ".npz":
         return ArrayPictures.open(path, most)

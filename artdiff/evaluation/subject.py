@@ -19,7 +19,7 @@ from artdiff.evaluation.pictures import (
     texts_of,
 )
 from artdiff.frames import FrameStore, key_of
-from artdiff.model import ModelCard
+from artdiff.model import HELD_OUT, ModelCard, TrainedOn
 from artdiff.plan import Plan, check_options
 from artdiff.preset import Draft, overlay
 from artdiff.registry import Registry
@@ -30,7 +30,6 @@ from artdiff.train.data import dataset_key
 __all__ = ["Captioned", "Subject", "find_real", "find_subject"]
 
 MADE = 64
-HELD_OUT = 512
 
 
 @dataclass(frozen=True)
@@ -125,9 +124,10 @@ def find_subject(
     """
     model = _find_model(registry, subject)
     if model is None:
+        pictures = open_pictures(Path(subject), n)
         if settings:
             raise PresetError(f"{subject}: settings of a model, but these are pictures")
-        return Subject(Path(subject).resolve().stem, None, open_pictures(Path(subject), n))
+        return Subject(Path(subject).resolve().stem, None, pictures)
     count = n or MADE
     values = {"model": model, "seed": seed, "frames": {"source": "still", "count": count}}
     plan = prepare(overlay(Draft("evaluate", {}, {}), values, "evaluate"), registry, settings).plan
@@ -166,28 +166,44 @@ def find_real(
 ) -> Pictures | None:
     """The real pictures: of a dataset's held-out part, of a folder or of an .npz file.
 
-    A dataset's larger pictures are cut and shrunk to a model's smaller square ones.
+    A dataset's larger pictures are cut and shrunk to a model's smaller square ones. Of the dataset
+    that a model was trained on, the model's card says the options and how many are held out.
 
     :param n: how many pictures are measured; as many are taken of a dataset.
-    :raises ArtdiffError: there are none, or an option is wrong.
+    :param options: of the dataset; they come before those of the model's card.
+    :param count: how many of them; None takes n of a dataset, all of a folder.
+    :raises ArtdiffError: there are none or not so many, or an option is wrong.
     """
-    facts = {} if plan is None else plan.card.facts
-    against = against if against is not None else facts.get("dataset")
+    trained = None
+    if plan is not None:
+        trained = TrainedOn.read(plan.card.facts, f"the card of model {plan.card.name!r}")
+    if against is None and trained is not None:
+        against = trained.dataset
     if against is None:
+        if options:
+            raise PresetError(f"-d {next(iter(options))}: an option of a dataset; give --against")
         return None
     known = registry.entries("datasets")
     if str(against) not in known:
         if not Path(against).exists():
             near = nearest(str(against), known)
             raise PluginError(f"--against {against}: neither a dataset nor a folder{near}")
-        return open_pictures(Path(against), count)
-    kind = known[str(against)].value
+        pictures = open_pictures(Path(against), count)
+        if options:
+            raise PresetError(f"--against {against}: options of a dataset, but these are pictures")
+        if count is not None and len(pictures) < count:
+            raise PresetError(f"--real {count}: {against} holds {len(pictures)} pictures")
+        return pictures
+    kind, held_out = known[str(against)].value, HELD_OUT
+    if trained is not None and trained.dataset == against:
+        options, held_out = {**trained.options, **options}, trained.held_out
     chosen = check_options(Draft("--against", {}, {}), str(against), kind.Options, options)
     with registry.blaming():
         dataset = kind(chosen)
-    held_out = int(facts.get("held_out", HELD_OUT))
     if hasattr(dataset, "__len__"):
         held_out = min(held_out, len(dataset))
+    if count is not None and count > held_out:
+        raise PresetError(f"--real {count}: {held_out} pictures of {against} are held out")
     side = None
     if plan is not None and plan.preset.width == plan.preset.height:
         side = plan.preset.width

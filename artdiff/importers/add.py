@@ -7,22 +7,26 @@ import shutil
 import tempfile
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from artdiff.errors import MachineError, ModelError
-from artdiff.importers.adm import named, recognise, shapes_of
-from artdiff.importers.card import card_text
+from artdiff.errors import MachineError, ModelError, nearest
+from artdiff.importers.adm import like, named, recognise, shapes_of
+from artdiff.importers.card import TEXTS, card_text
 from artdiff.importers.weights import read_weights
 from artdiff.model import ModelCard
 from artdiff.nn.unet_facts import KINDS, NetworkFacts
 from artdiff.train.checkpoint import write_tensors
+from artdiff.tuned import FILE as TUNED
 from artdiff.user_models import models_folder
 
 WEIGHTS, CARD = "model.safetensors", "card.toml"
+KEYS = ("kind", "size", "labels", "network", "process", *TEXTS)
+"""What a config may hold at its top."""
+
 NEEDED = "[network] heads or head_channels, [process] schedule and steps, and size"
 
 
@@ -52,13 +56,13 @@ def add(source: Path, name: str | None, config: str | None, taken: Collection[st
             f"there is a model {name!r} already, {folder}; give another --name, or delete it"
         )
     if source.is_dir() and (source / CARD).is_file():
-        return _copy(source, folder)
+        return _copy(source, folder, name)
     file = source / WEIGHTS if source.is_dir() else source
     tensors, said = read_weights(file)
     values, known_by = _values(tensors, said, file, config)
     facts = NetworkFacts.read(values, str(file))
     _compare(facts, tensors, file)
-    card = card_text(name, facts, values, sum(t.numel() for t in tensors.values()))
+    card = card_text(name, facts, values, sum(t.numel() for t in tensors.values()), str(file))
     metadata = {
         "kind": facts.kind,
         "config": asdict(facts.network),
@@ -91,16 +95,22 @@ def _values(
     tensors: Mapping[str, Tensor], said: Mapping[str, Any], file: Path, config: str | None
 ) -> tuple[dict[str, Any], str]:
     """Values as on a published card, and how they were known."""
-    given = _config(config) if config is not None else {}
-    if said.get("kind") in KINDS and config is None:
+    known = said.get("kind")
+    if known is not None and (not isinstance(known, str) or known not in KINDS):
+        raise ModelError(f"{file}: holds a {known!r}, which is no pixel network")
+    if known is not None and config is None:
         return dict(said), "by what artdiff train wrote into it"
-    if isinstance(said.get("kind"), str) and said["kind"] not in KINDS:
-        raise ModelError(f"{file}: holds a {said['kind']!r}, which is no pixel network")
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
     one, kind, sizes = recognise(shapes, file.stem, str(file))
     base: dict[str, Any] = dict(one.values) if one is not None else {}
     if base.get("network", {}).get("classes") != sizes.get("classes"):
         base.pop("labels", None)
+    given: dict[str, Any] = {}
+    if config is not None and not config.endswith(".toml"):
+        one = named(config)
+        base = like(one, kind, sizes)
+    elif config is not None:
+        given = _config(config)
     if one is None and not _enough(given, kind):
         raise ModelError(
             f"{file}: an ADM network that was not published, and shapes do not say everything; "
@@ -113,7 +123,9 @@ def _values(
     values = {**base, "kind": kind, **given, "network": network, "process": process}
     if kind == "classifier" and "size" in sizes:
         values["size"] = sizes["size"]
-    known_by = f"as {one.name}, by its shapes" if one is not None else "by its shapes and --config"
+    known_by = "by its shapes and --config"
+    if one is not None and config is None:
+        known_by = f"as {one.name}, by its shapes"
     return values, known_by
 
 
@@ -125,21 +137,27 @@ def _enough(given: Mapping[str, Any], kind: str) -> bool:
 
 
 def _config(config: str) -> dict[str, Any]:
-    """The values of a published network, or of a TOML file."""
-    path = Path(config)
-    if not config.endswith(".toml"):
-        return dict(named(config).values)
+    """The values of a TOML file."""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        values = tomllib.loads(Path(config).read_text("utf-8"))
     except OSError as error:
         raise ModelError(f"--config {config}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"--config {config}: not TOML: {error}") from error
+    for key, value in values.items():
+        if key not in KEYS:
+            raise ModelError(f"--config {config}: unknown key {key!r}{nearest(key, KEYS)}")
+        if key in ("network", "process") and not isinstance(value, dict):
+            raise ModelError(f"--config {config}: {key}: must be a table (got {value!r})")
+    return values
 
 
 def _compare(facts: NetworkFacts, tensors: Mapping[str, Tensor], file: Path) -> None:
     """Refuse weights that do not fit the network that they are said to be of."""
-    wanted = shapes_of(facts)
+    try:
+        wanted = shapes_of(facts)
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}") from None
     for key in sorted(wanted.keys() | tensors.keys()):
         there = tuple(tensors[key].shape) if key in tensors else None
         if there != wanted.get(key):
@@ -149,21 +167,23 @@ def _compare(facts: NetworkFacts, tensors: Mapping[str, Tensor], file: Path) -> 
             )
 
 
-def _copy(source: Path, folder: Path) -> Added:
-    """Add a folder that has a card: the card and the weights that it names."""
+def _copy(source: Path, folder: Path, name: str) -> Added:
+    """Add a folder that has a card: the card, the weights that it names, and tuned steps."""
     card = ModelCard.read(source)
     names = [CARD, *card.weights]
-    missing = [name for name in names if not (source / name).is_file()]
-    if missing or any(Path(name).name != name for name in names):
-        wrong = missing[0] if missing else next(n for n in names if Path(n).name != n)
+    wrong = next((n for n in names if not (source / n).is_file() or Path(n).name != n), None)
+    if wrong is not None:
         raise ModelError(f"{source / CARD}: the weights {wrong!r} are not beside it")
 
+    names += [TUNED] if (source / TUNED).is_file() else []
+
     def fill(here: Path) -> None:
-        for name in names:
-            shutil.copyfile(source / name, here / name)
+        for file in names:
+            shutil.copyfile(source / file, here / file)
 
     _place(folder, fill)
-    return Added(ModelCard.read(folder), str(card.facts.get("kind", card.backend)), "by its card")
+    card = replace(ModelCard.read(folder), name=name)
+    return Added(card, str(card.facts.get("kind", card.backend)), "by its card")
 
 
 def _place(folder: Path, fill: Any) -> None:

@@ -119,6 +119,32 @@ def recognise(shapes: Shapes, stem: str, where: str) -> tuple[Published | None, 
     return next(iter(named or same), None), kind, sizes
 
 
+def like(one: Published, kind: str, sizes: Mapping[str, Any]) -> dict[str, Any]:
+    """Values for a network with these sizes that was made as a published one was.
+
+    All of the card where it is that network; else what no shape shows: heads, process, size, and
+    the names of the classes where there are as many.
+
+    :raises ModelError: it is a network of another kind.
+    """
+    if kind != one.facts.kind:
+        raise ModelError(f"--config {one.name}: of kind {one.facts.kind!r}, the file of {kind!r}")
+    if _seen(one) == (kind, _plain(kind, sizes)):
+        return dict(one.values)
+    network, process = one.values["network"], dict(one.values.get("process", {}))
+    learned = sizes.get("learned_variance", False)
+    if learned != (process.get("variance") == "learned-range"):
+        process["variance"] = "learned-range" if learned else "small"
+    values = {
+        "size": one.values["size"],
+        "network": {key: value for key, value in network.items() if key in UNSEEN},
+        "process": process,
+    }
+    if network.get("classes") == sizes.get("classes") and "labels" in one.values:
+        values["labels"] = one.values["labels"]
+    return values
+
+
 def named(name: str) -> Published:
     """A published network by the name of its card or of a file.
 
@@ -143,10 +169,12 @@ def _plain(kind: str, sizes: Mapping[str, Any]) -> dict[str, Any]:
 def _with_process(kind: str, sizes: Mapping[str, Any]) -> dict[str, Any]:
     """Values of a card whose process goes with the sizes; heads that always divide."""
     heads = {"head_channels": 32} if kind == "classifier" else {"heads": 1, "head_channels": None}
+    size = 2 ** (len(sizes["multipliers"]) - 1)
     variance = "learned-range" if sizes.get("learned_variance") else "small"
     known = KINDS[kind][1].__dataclass_fields__
     network = {k: v for k, v in (dict(sizes) | heads).items() if k in known}
-    return {"kind": kind, "network": network, "process": {"variance": variance}}
+    process = {"variance": variance}
+    return {"kind": kind, "network": network, "process": process, "size": size}
 
 
 def _outline(shapes: Shapes) -> tuple[str, dict[str, Any]]:

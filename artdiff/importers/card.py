@@ -3,20 +3,46 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from artdiff.nn.unet_facts import NetworkFacts
+from artdiff.errors import ModelError
+from artdiff.model import TrainedOn
+from artdiff.nn.unet_facts import LARGEST, NetworkFacts
 
 BACKENDS = {"unet": "unet", "classifier": "unet-classifier", "superres": "unet-superres"}
 PASSING = ("torso", "checkpoint")
 """Fields of the sizes that whoever loads the network decides."""
 
+TEXTS = ("title", "description", "licence", "paper", "classifier", "low")
+"""What else may be said of a network, in words."""
 
-def card_text(name: str, facts: NetworkFacts, values: Mapping[str, Any], parameters: int) -> str:
-    """The card of a network, as TOML; values are those of its published card, if it has one."""
+SMALLEST = 16
+"""Pixels on a side of the smallest picture that a preset may ask for."""
+
+
+def card_text(
+    name: str, facts: NetworkFacts, values: Mapping[str, Any], parameters: int, where: str
+) -> str:
+    """The card of a network, as TOML; values are those of its published card, if it has one.
+
+    What `artdiff train` says of the pictures comes with it, where the weights say it.
+
+    :raises ModelError: a value is wrong, or no picture of its size can be drawn; the message
+        begins with `where`.
+    """
+    for key in TEXTS:
+        if not isinstance(values.get(key, ""), str):
+            raise ModelError(f"{where}: {key}: must be a text (got {values[key]!r})")
     size, learned = facts.size, facts.process.variance == "learned-range"
+    if facts.kind == "unet" and size < SMALLEST:
+        raise ModelError(
+            f"{where}: size: pictures of {size}x{size} cannot be drawn, only from {SMALLEST} to "
+            f"{LARGEST} pixels on a side"
+        )
     title = values.get("title", f"{name}, {size}x{size}")
     kept = {key: values[key] for key in ("paper", "classifier", "low") if key in values}
     top = {
@@ -44,18 +70,42 @@ def card_text(name: str, facts: NetworkFacts, values: Mapping[str, Any], paramet
             **kept,
             "labels": values.get("labels") or None,
         },
+        "facts.dataset_options": {},
         "facts.process": asdict(facts.process),
         "facts.network": {k: v for k, v in asdict(facts.network).items() if k not in PASSING},
     }
+    trained = TrainedOn.read(values, where) if "held_out" in values else None
+    if trained is not None:
+        tables["facts"] |= {"dataset": trained.dataset, "held_out": trained.held_out}
+        tables["facts.dataset_options"] = dict(trained.options)
+    if not tables["facts.dataset_options"]:
+        del tables["facts.dataset_options"]
     if facts.kind != "unet":
         tables = {key: table for key, table in tables.items() if "defaults" not in key}
     return "\n".join(_table(key, table) for key, table in tables.items())
 
 
 def _table(key: str, values: Mapping[str, Any]) -> str:
-    """A TOML table of strings, numbers and lists; what is None is left out."""
+    """A TOML table; what is None is left out."""
     lines = [f"[{key}]"] if key else []
-    for name, value in values.items():
-        if value is not None:
-            lines.append(f"{name} = {json.dumps(value, ensure_ascii=False)}")
+    lines += [
+        f"{_key(name)} = {_value(value)}" for name, value in values.items() if value is not None
+    ]
     return "\n".join(lines) + "\n"
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _value(name)
+
+
+def _value(value: Any) -> str:
+    """A value as TOML writes it on one line."""
+    if isinstance(value, Mapping):
+        parts = [f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None]
+        return f"{{ {', '.join(parts)} }}" if parts else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_value(part) for part in value)}]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    text = value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

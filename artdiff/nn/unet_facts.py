@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from torch import nn
 
 from artdiff.denoise import Prediction
@@ -29,6 +29,12 @@ KINDS: Mapping[str, tuple[type[nn.Module], type]] = {
 }
 """The networks and their sizes by kind."""
 
+LARGEST = 8192
+"""Pixels on a side of the largest picture; a preset has the same limit."""
+
+Steps = Annotated[int, Field(ge=2, le=100_000)]
+Side = Annotated[int, Field(ge=1, le=LARGEST)]
+
 
 @dataclass(frozen=True)
 class ProcessFacts:
@@ -36,7 +42,7 @@ class ProcessFacts:
 
     Args:
         schedule: one of `artdiff.process.BETAS`.
-        steps: the number N of trained steps.
+        steps: the number N of trained steps, 2 or more.
         target: what the network outputs.
         variance: of the reverse step; ``learned-range`` where the network has learned it.
         rescale: whether the network is told t * 1000 / N rather than t.
@@ -44,7 +50,7 @@ class ProcessFacts:
     """
 
     schedule: Literal["linear", "scaled-linear", "cosine", "sigmoid"] = "linear"
-    steps: int = 1000
+    steps: Steps = 1000
     target: Prediction = "epsilon"
     variance: Literal["small", "large", "learned-range"] = "small"
     rescale: bool = False
@@ -92,14 +98,25 @@ class NetworkFacts:
         :raises ModelError: a value is wrong; the message begins with `where` and names the key.
         """
         kind = values.get("kind", "unet")
-        if kind not in KINDS:
+        if kind not in tuple(KINDS):  # it may be a list
             raise ModelError(f"{where}: kind {kind!r} is unknown{nearest(str(kind), KINDS)}")
         process = _check(ProcessFacts, values.get("process", {}), f"{where}: process")
-        size = _check(int, values.get("size", 64), f"{where}: size")
+        try:
+            _ = process.process().schedule
+        except ValueError as error:
+            raise ModelError(f"{where}: process: {error}") from None
+        size = _check(Side, values.get("size", 64), f"{where}: size")
         sizes = values.get("network", values.get("config", {}))
         if kind == "classifier" and isinstance(sizes, Mapping):
             sizes = {"size": size, **sizes}
         network = _check(KINDS[kind][1], sizes, f"{where}: network")
+        size = _check(Side, getattr(network, "size", size), f"{where}: size")
+        if size % network.factor:
+            near = max(round(size / network.factor), 1) * network.factor
+            raise ModelError(
+                f"{where}: size: {size} is no multiple of {network.factor}, as this network "
+                f"needs; the nearest is {near}"
+            )
         labels = values.get("labels", ())
         if isinstance(labels, str):
             labels = label_list(labels, where)
@@ -117,9 +134,16 @@ class NetworkFacts:
         return cls(kind, network, process, size, labels)
 
     def build(self) -> nn.Module:
-        """The network, with weights by chance."""
+        """The network, with weights by chance.
+
+        :raises ModelError: its sizes do not go together.
+        """
         kind: Any = KINDS[self.kind][0]
-        return kind(self.network)
+        try:
+            return kind(self.network)
+        except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:
+            said = " ".join(str(error).split())[:200]
+            raise ModelError(f"network: cannot be built with such sizes: {said}") from error
 
 
 def label_list(name: str, where: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Callable, Iterable
 from io import BytesIO
@@ -71,6 +72,15 @@ def pixels(data: bytes, name: str, fit: Fit) -> np.ndarray:
     else:
         picture = ImageOps.fit(picture, size, how)
     return np.asarray(picture)
+
+
+def place_of(name: str) -> str:
+    """Where a picture comes in a dataset: the SHA-256 of its name, in hex digits.
+
+    The first pictures of a dataset are held out; in the order of the names they would be those of
+    the first classes.
+    """
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def leave_out(

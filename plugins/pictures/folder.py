@@ -14,7 +14,7 @@ from pydantic import Field
 from artdiff import PresetError
 
 from .captions import Entry, read_table, sentences, words
-from .fit import SUFFIXES, Fit, leave_out, pixels
+from .fit import SUFFIXES, Fit, leave_out, pixels, place_of
 
 TABLES = ("captions.jsonl", "metadata.jsonl", "captions.csv", "metadata.csv")
 
@@ -26,10 +26,10 @@ class _Picture:
 
 
 class Folder:
-    """Pictures of a folder and those below it, sorted by name; a folder's name is their class."""
+    """Pictures of a folder and those below it, in the order of `place_of`; folders are classes."""
 
     name = "folder"
-    version = "1"
+    version = "2"
 
     class Options(Fit, extra="forbid", frozen=True):
         path: Path = Field(description="The folder with the pictures.")
@@ -59,13 +59,13 @@ class Folder:
                 f"data.options.path: {root} holds no pictures ({' '.join(SUFFIXES)})"
             )
         table = self._table(found)
-        self._pictures = [self._picture(name, table) for name in found if name in kept]
+        self._pictures = [self._picture(name, table) for name in sorted(kept, key=place_of)]
 
     def __len__(self) -> int:
         return len(self._pictures)
 
     def picture(self, index: int) -> np.ndarray:
-        """Picture `index` in the order of the files' names: uint8 (size, size, 3)."""
+        """Picture `index` in the order of `place_of` over their names: uint8 (size, size, 3)."""
         file = self._at(index).file
         return pixels(self._bytes(file), str(self.root / file), self.options)
 

@@ -17,7 +17,7 @@ from pydantic import Field
 from artdiff import PresetError
 
 from .captions import Entry, entry_of, sentences, words
-from .fit import SUFFIXES, Fit, leave_out, pixels
+from .fit import SUFFIXES, Fit, leave_out, pixels, place_of
 
 PICTURES = tuple(suffix[1:] for suffix in SUFFIXES)
 TEXTS = ("txt", "text", "caption", "transcript")
@@ -27,6 +27,7 @@ LABELS = ("cls", "cls2", "label", "index")
 @dataclass(frozen=True)
 class _Sample:
     key: str
+    shard: str
     picture: str
     entry: Entry
 
@@ -41,10 +42,13 @@ class _Place:
 
 
 class Shards:
-    """Pictures in tar files: KEY.jpg (png, webp) with KEY.txt, KEY.cls or KEY.json beside it."""
+    """Pictures in tar files: KEY.jpg (png, webp) with KEY.txt, KEY.cls or KEY.json beside it.
+
+    Their order is that of `place_of` over ``SHARD.tar/KEY``.
+    """
 
     name = "webdataset"
-    version = "1"
+    version = "2"
 
     class Options(Fit, extra="forbid", frozen=True):
         path: str = Field(
@@ -66,7 +70,9 @@ class Shards:
         if skipped is None and options.broken == "skip":
             skipped = leave_out([s.picture for s in samples], self._bytes, options, options.path)
         self.options = options.model_copy(update={"content": content, "skipped": skipped})
-        self._all = [sample for sample in samples if sample.picture not in set(skipped or ())]
+        out = set(skipped or ())
+        samples.sort(key=lambda sample: place_of(f"{sample.shard}/{sample.key}"))
+        self._all = [sample for sample in samples if sample.picture not in out]
         if not self._all:
             raise PresetError(f"data.options.path: {options.path} holds no pictures")
 
@@ -74,7 +80,7 @@ class Shards:
         return len(self._all)
 
     def picture(self, index: int) -> np.ndarray:
-        """Picture `index` in the order of the shards and their members: uint8 (size, size, 3)."""
+        """Picture `index` in the order of `place_of`: uint8 (size, size, 3)."""
         name = self._at(index).picture
         return pixels(self._bytes(name), name, self.options)
 
@@ -151,7 +157,9 @@ class Shards:
         texts = [self._text(parts[suffix]) for suffix in TEXTS if suffix in parts]
         labels = [self._text(parts[suffix]).strip() for suffix in LABELS if suffix in parts]
         captions = tuple(line for text in texts for line in sentences(text)) or entry.captions
-        yield _Sample(key, picture, Entry(captions, labels[0] if labels else entry.label))
+        yield _Sample(
+            key, shard.name, picture, Entry(captions, labels[0] if labels else entry.label)
+        )
 
     def _text(self, name: str) -> str:
         try:
