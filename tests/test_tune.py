@@ -18,19 +18,16 @@ from artdiff.samplers import DPMpp2M
 from artdiff.solver import Solver
 from artdiff.tune import (
     Effort,
-    Path,
     chunked,
-    distance,
-    ends,
     fit,
     grids,
-    reference,
     refine,
     samples,
     solve,
     tune,
     work,
 )
+from artdiff.tune_path import Path, distance, ends, reference
 from artdiff.tuned import read_file
 from artdiff.tuning import captions
 
@@ -284,3 +281,17 @@ def test_one_prompt_is_not_enough(run, tmp_path):
 
 def test_a_path_is_a_value(path):
     assert isinstance(path.rows(torch.tensor([0])), Path)
+
+
+def test_captions_of_a_dataset_that_ends():
+    class Few:
+        def __len__(self):
+            return 5
+
+        def caption(self, index, draw):
+            assert 0 <= index < 5
+            return f"picture {index}"
+
+    tuned, held = captions(Few(), 3)
+    assert tuned == ["picture 0", "picture 1", "picture 2"]
+    assert held == ["picture 3", "picture 4", "picture 3"]

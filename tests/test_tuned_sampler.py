@@ -242,3 +242,11 @@ def test_a_preview_keeps_the_tuned_count(card, user, registry):
 
 def test_it_is_offered_by_name():
     assert SAMPLERS["tuned"] is Tuned and Tuned.order == 1 and Tuned.nfe == 1
+
+
+@pytest.mark.parametrize("steps", [4, 5, 6, 8, 10, 12, 16])
+def test_the_starter_ships_with_steps_of_its_own_weights(steps, user, recwarn):
+    starter = ModelCard.read(files("artdiff").joinpath("starter"))
+    tuning = read_tuned(starter).counts[steps]
+    assert solver_of(starter, steps) == tuning.solver and not recwarn.list
+    assert tuning.rms < tuning.before_rms and tuning.pixels < tuning.before_pixels
