@@ -25,7 +25,9 @@ class Grid(Protocol):
     """Where on a schedule the steps lie; a frozen dataclass of its options.
 
     A preset's options are validated by a nested class, ``class Options(BaseModel,
-    extra="forbid")``; construct with ``cls(**options.model_dump())``.
+    extra="forbid")``; construct with ``cls(**options.model_dump())``. A grid of a table's entries
+    may have a method ``check(steps, count)`` that raises ValueError where a table of `count` has
+    too few for it: so that this is known before the model is loaded.
 
     Attributes:
         name: the name in `GRIDS` and in presets.

@@ -15,7 +15,7 @@ __all__ = ["invert"]
 
 
 def invert(
-    denoise: Denoise, x: Tensor, levels: Sequence[Level], *, iterations: int = 0
+    denoise: Denoise, x: Tensor, levels: Sequence[Level], *, rounds: int = 0
 ) -> Iterator[Step]:
     r"""Walk the levels backwards, yielding one `Step` for each transition; the last x is noise.
 
@@ -25,37 +25,37 @@ def invert(
         x_b = \frac{\alpha_b}{\alpha_a} x_a + \left(\sigma_b - \frac{\alpha_b}{\alpha_a} \sigma_a
             \right) \varepsilon(x_a, a)
 
-    and solved for :math:`x_a`. With no iterations :math:`\varepsilon(x_b, b)` stands for
+    and solved for :math:`x_a`. With no rounds :math:`\varepsilon(x_b, b)` stands for
     :math:`\varepsilon(x_a, a)`: Song et al., arXiv 2010.02502, Section 4.3. Then DDIM gives the
-    sample back with an error that falls like 1 / steps. Each iteration puts the latest
+    sample back with an error that falls like 1 / steps. Each round puts the latest
     :math:`x_a` into the right side: Pan et al., "Effective Real Image Editing with Accelerated
     Iterative Diffusion Inversion", arXiv 2309.04907, Section 3. The step may be written with x0 in
     place of epsilon; whichever form shrinks the error more for data of unit variance is taken, x0
     at high noise. At alpha_a = 0 and sigma_b = 0, where epsilon or the step cannot be had from b,
-    at least one iteration is made.
+    at least one round is made.
 
     Args:
         denoise: (x, at) -> x0, the denoiser with its conditioning bound.
         x: the sample at levels[-1], (B, C, H, W).
         levels: from noise to clean, as `artdiff.grid.levels` gives them.
-        iterations: how often each step is mended, a model call each; about 5 make it exact where
-            steps are short.
+        rounds: how often each step is mended, a model call each; about 5 make it exact where steps
+            are short.
 
     Raises:
-        ValueError: if iterations is negative.
+        ValueError: if rounds is negative.
     """
-    if iterations < 0:
-        raise ValueError(f"iterations >= 0, not {iterations}")
+    if rounds < 0:
+        raise ValueError(f"rounds >= 0, not {rounds}")
     for index, (a, b) in enumerate(reversed(list(pairwise(levels)))):
         if b.sigma == 0:
             x0, there = x, a.alpha / b.alpha * x
-            turns = max(1, iterations)
+            turns = max(1, rounds)
         elif a.alpha == 0:
             x0, there = denoise(x, b), x * (a.sigma / b.sigma)
-            turns = max(1, iterations)
+            turns = max(1, rounds)
         else:
             x0 = denoise(x, b)
-            there, turns = transfer(x, x0, b, a), iterations
+            there, turns = transfer(x, x0, b, a), rounds
         for _ in range(turns):
             there = _mend(x, denoise(there, a), there, a, b)
         x = there

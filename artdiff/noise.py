@@ -30,6 +30,7 @@ __all__ = [
     "VPScaledLinear",
     "VPSigmoid",
     "diffuse",
+    "interpolate",
     "shift_time",
     "time_of",
 ]
@@ -59,6 +60,16 @@ class Level(NamedTuple):
         ratio on every schedule.
         """
         return self.sigma / (self.alpha + self.sigma)
+
+
+def interpolate(value: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
+    """Follow the straight lines between points (xs, ys); beyond the ends ys stays as it is there.
+
+    value has any shape; xs and ys are (N,) with N >= 2, xs rising. All have one dtype and device.
+    """
+    high = torch.searchsorted(xs, value.contiguous()).clamp(1, len(xs) - 1)
+    part = (value - xs[high - 1]) / (xs[high] - xs[high - 1])
+    return torch.lerp(ys[high - 1], ys[high], part.clamp(0, 1))
 
 
 class Schedule(Protocol):
@@ -287,10 +298,8 @@ class DiscreteTable:
         of the level: only alpha / sigma is read. Shape, dtype and device are those of the level.
         """
         rising = self.log_snrs.flip(0).to(at.sigma)
-        value = at.log_snr.clamp(rising[0], rising[-1])
-        high = torch.searchsorted(rising, value.contiguous()).clamp(1, len(rising) - 1)
-        part = (value - rising[high - 1]) / (rising[high] - rising[high - 1])
-        return (len(rising) - 1) - (high - 1 + part)
+        number = torch.arange(len(rising)).flip(0).to(rising)
+        return interpolate(at.log_snr, rising, number)
 
 
 SCHEDULES: Mapping[str, type] = {

@@ -172,6 +172,7 @@ def resolve(draft: Draft, registry: Registry) -> Plan:
         "name",
         GridPart.model_fields,
     )
+    _fits(draft, sampler, grid, card, preset.sampler.steps)
     terms, tracks = [], []
     for label, values in preset.terms.items():
         chosen, track = _term(registry, draft, label, values)
@@ -230,6 +231,26 @@ def _solved(draft: Draft, sampler: Chosen, card: ModelCard, steps: int) -> Chose
     except ModelError as error:
         raise PresetError(f"{draft.at('sampler.steps')}: {error}") from None
     return replace(sampler, options=sampler.kind.solved_by(sampler.options, solver))
+
+
+def _fits(draft: Draft, sampler: Chosen, grid: Chosen, card: ModelCard, steps: int) -> None:
+    """Make sure that the model has what sampler and grid need, as far as its card tells."""
+    process = card.facts.get("process")
+    if not isinstance(process, Mapping):
+        return
+    learned = getattr(sampler.options, "variance", None) == "learned"
+    if learned and process.get("variance", "learned-range") != "learned-range":
+        raise PresetError(
+            f"{draft.at('sampler.variance')}: model {card.name!r} has learned no variance; "
+            "set it to 'small' or 'large'"
+        )
+    entries = process.get("steps")
+    walks = hasattr(grid.kind, "check") and not hasattr(sampler.kind, "levels")
+    if walks and isinstance(entries, int) and entries > 0:
+        try:
+            grid.kind(**grid.options.model_dump()).check(steps, entries)
+        except ValueError as error:
+            raise PresetError(f"{draft.at('sampler.steps')}: {error}") from None
 
 
 def _complete(

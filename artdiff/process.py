@@ -35,6 +35,7 @@ __all__ = [
     "make_betas",
     "parse_spacing",
     "respace",
+    "split_output",
 ]
 
 Target = Literal[Prediction, "previous"]
@@ -291,14 +292,7 @@ class Process:
         if variance not in get_args(Variance):
             known = ", ".join(get_args(Variance))
             raise ValueError(f"variance is one of {known}, not {variance!r}")
-        learned = variance in ("learned", "learned-range")
-        wanted = (len(x), x.shape[1] * (2 if learned else 1), *x.shape[2:])
-        if output.shape != wanted:
-            wrong = f"an output has the shape {wanted}, not {tuple(output.shape)}"
-            raise ValueError(f"with variance {variance!r} {wrong}")
-        values = output
-        if learned:
-            output, values = output.chunk(2, dim=1)
+        output, values = split_output(output, x, variance)
         x0 = self.to_x0(output, x, t, target)
         x0 = x0.clamp(-1, 1) if clip else x0
         mean = output if target == "previous" else self.posterior(x0, x, t)[0]
@@ -321,6 +315,25 @@ class Process:
             share = (values + 1) / 2
             log = share * self.take(self.betas.log(), t, x) + (1 - share) * low
         return log.exp(), log
+
+
+def split_output(output: Tensor, x: Tensor, variance: Variance) -> tuple[Tensor, Tensor]:
+    """Split a network output at x (B, C, H, W) into what it predicts and its variance's values.
+
+    Both are (B, C, H, W); where the variance is not learned the second is the output again.
+
+    Raises:
+        ValueError: if the output has other than C or 2C channels, as the variance needs.
+    """
+    learned = variance in ("learned", "learned-range")
+    wanted = (len(x), x.shape[1] * (2 if learned else 1), *x.shape[2:])
+    if output.shape != wanted:
+        wrong = f"an output has the shape {wanted}, not {tuple(output.shape)}"
+        raise ValueError(f"with variance {variance!r} {wrong}")
+    if not learned:
+        return output, output
+    predicted, values = output.chunk(2, dim=1)
+    return predicted, values
 
 
 def respace(process: Process, spec: str) -> Process:

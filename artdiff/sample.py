@@ -17,23 +17,18 @@ from itertools import pairwise
 from typing import ClassVar, NamedTuple, Protocol, TypeVar
 
 import torch
-from pydantic import BaseModel
 from torch import Tensor
 
 from artdiff.denoise import Denoise
 from artdiff.noise import Level
 from artdiff.random import Noise
 
-__all__ = ["STREAM", "NoOptions", "Sampler", "Step", "asked", "sample", "transfer"]
+__all__ = ["STREAM", "Sampler", "Step", "asked", "sample", "transfer"]
 
 S = TypeVar("S")
 
 STREAM = "sampler"
 """The noise stream of every stochastic sampler."""
-
-
-class NoOptions(BaseModel, extra="forbid"):
-    """This sampler has no options."""
 
 
 class Sampler(Protocol[S]):
@@ -46,8 +41,8 @@ class Sampler(Protocol[S]):
     Attributes:
         name: the name in `artdiff.samplers.SAMPLERS` and in presets.
         order: the error falls like steps**-order where the levels lie smoothly and the first steps
-            weigh little (deterministic samplers; for the stochastic ones it is the error of the
-            distribution), with the default options.
+            weigh little, with the default options. For a sampler that draws noise the error is
+            that of mean and standard deviation where the data are Gaussian.
         nfe: model calls for each step of a walk, at most; `asked` counts them.
     """
 

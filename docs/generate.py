@@ -72,6 +72,8 @@ def command_line() -> str:
         "something that you can mend, 130 stopped by Ctrl-C.",
         "| variable | means |\n|---|---|\n"
         "| `ARTDIFF_PLUGINS` | unset: all installed plugins; empty: none; `a,b`: these |\n"
+        "| `ARTDIFF_MODELS` | the folder of your own models; unset: one that the system keeps for "
+        "a user's data |\n"
         "| `ARTDIFF_TRACE=1` | write every hook call to standard error |\n"
         "| `ARTDIFF_DEBUG=1` | show the traceback of an unexpected error |",
     ]

@@ -10,13 +10,13 @@ import artdiff
 
 ROOT = Path(__file__).parent.parent
 ORDER = """
-    errors hookspecs progress openclip
+    errors hookspecs progress openclip options
     noise spacing grids.times grids.ratios grids.entries grid random denoise process vlb sample
     inversion solver
     samplers.weights samplers.ddpm samplers.ddim samplers.euler samplers.heun samplers.dpmpp
     samplers.dpmpp_single samplers.dpmpp_three samplers.adams samplers.unipc samplers.lcm
     samplers.restart samplers.adaptive samplers.tuned samplers
-    guidance tune
+    guidance tune_path tune
     nn.codec nn.text nn.latent_transformer
     nn.unet_blocks nn.unet nn.unet_superres nn.unet_classifier
     nn.unet_facts nn.labels
@@ -39,11 +39,12 @@ ORDER = """
     cli.train cli.evaluate cli.doctor
 """.split()
 NO_TORCH = {
-    "errors", "hookspecs", "progress", "openclip", "spacing", "model", "curve", "registry", "preset", "timeline", "plan",
-    "schema", "scaffold", "files", "frames", "sheet", "webp", "video", "backends.starter", "backends.adm",
-    "user_models", "solver", "tuned", "tuning", "tuned_chart",
-    "builtins", "renderer", "api", *(name for name in ORDER if name.startswith("cli.")),
-}
+    "errors", "hookspecs", "progress", "openclip", "options", "spacing", "model", "curve",
+    "registry", "preset", "timeline", "plan", "schema", "scaffold", "files", "frames", "sheet",
+    "webp", "video", "backends.starter", "backends.adm", "user_models", "solver", "tuned",
+    "tuning", "tuned_chart", "builtins", "renderer", "api",
+    *(name for name in ORDER if name.startswith("cli.")),
+}  # fmt: skip
 """What is there before a model is needed: no torch, moviepy or skia when it is imported."""
 
 
@@ -74,7 +75,10 @@ def imports(path, module, top=False):
 
 
 OURS = dict(modules(ROOT / "artdiff"))
-PACKAGES = {"", "grids", "nn", "train", "backends", "cli", "train.recipes", "starter", "importers", "evaluation"}
+PACKAGES = {
+    "", "grids", "nn", "train", "backends", "cli", "train.recipes", "starter", "importers",
+    "evaluation",
+}  # fmt: skip
 
 
 def test_the_order_names_every_file():
@@ -124,14 +128,19 @@ def test_plugins_import_only_what_is_exported(name):
         assert not wanted.startswith("artdiff_plugins") or wanted.startswith(own), wanted
 
 
-@pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "plugins").iterdir()
-                                        if (p / "__init__.py").is_file()))
+@pytest.mark.parametrize(
+    "name", sorted(p.name for p in (ROOT / "plugins").iterdir() if (p / "__init__.py").is_file())
+)
 def test_the_hooks_of_plugins_load_nothing(name):
     """The file that is imported at every start holds hooks; they import the rest."""
     file = ROOT / "plugins" / name / "__init__.py"
     top = set(imports(file, f"artdiff_plugins.{name}", top=True))
-    standard = {"__future__.annotations", "collections.abc.Mapping", "importlib.resources.files",
-                "importlib.resources.abc.Traversable"}
+    standard = {
+        "__future__.annotations",
+        "collections.abc.Mapping",
+        "importlib.resources.files",
+        "importlib.resources.abc.Traversable",
+    }
     assert top - standard == {"artdiff.hookimpl"}
 
 

@@ -31,13 +31,13 @@ def pictures(count=64):
     return torch.randn(count, 2, generator=generator, dtype=torch.float64) * 0.4 + MODE
 
 
-def there(denoise, x, grid, iterations=0):
-    *_, step = invert(denoise, x, grid, iterations=iterations)
+def there(denoise, x, grid, rounds=0):
+    *_, step = invert(denoise, x, grid, rounds=rounds)
     return step.x
 
 
-def and_back(denoise, x, grid, iterations=0):
-    z = there(denoise, x, grid, iterations)
+def and_back(denoise, x, grid, rounds=0):
+    z = there(denoise, x, grid, rounds)
     *_, step = sample(DDIM(), denoise, z, grid, Noise(range(len(x))))
     return float((step.x - x).norm() / x.norm())
 
@@ -47,8 +47,8 @@ def test_the_way_there_and_back(schedule):
     grids = [levels(SCHEDULES[schedule], n) for n in (25, 50, 100)]
     plain = [and_back(MIXTURE, pictures(), grid) for grid in grids]
     assert plain[0] < 0.2 and plain[2] < 0.7 * plain[1] < 0.55 * plain[0]
-    assert and_back(MIXTURE, pictures(), grids[1], iterations=5) < plain[1] / 50
-    assert and_back(MIXTURE, pictures(), grids[2], iterations=12) < 1e-7
+    assert and_back(MIXTURE, pictures(), grids[1], rounds=5) < plain[1] / 50
+    assert and_back(MIXTURE, pictures(), grids[2], rounds=12) < 1e-7
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -60,7 +60,7 @@ def test_the_noise_is_that_of_the_exact_path(schedule):
         a = grid[0]
         ratio = ((a.alpha**2 * VAR + a.sigma**2) / VAR).sqrt()
         wanted = a.alpha * MEAN + (x - MEAN) * ratio
-        z = there(GAUSSIAN, x, grid, iterations=8)
+        z = there(GAUSSIAN, x, grid, rounds=8)
         found.append(float((z - wanted).norm() / wanted.norm()))
     assert found[1] < 0.1 and found[1] < 0.75 * found[0]
 
@@ -73,17 +73,17 @@ def test_steps_go_up_the_levels():
     assert all(step.x.isfinite().all() and step.x0.shape == (3, 2) for step in steps)
 
 
-@pytest.mark.parametrize("iterations", [0, 3])
-def test_calls_are_as_said(iterations):
+@pytest.mark.parametrize("rounds", [0, 3])
+def test_calls_are_as_said(rounds):
     seen = []
 
     def denoise(x, at):
         seen.append(at)
         return MIXTURE(x, at)
 
-    there(denoise, pictures(2), levels(VPLinear(), 6), iterations)
+    there(denoise, pictures(2), levels(VPLinear(), 6), rounds)
     # the step from the clean sample asks at the upper level alone, once at least
-    assert len(seen) == max(1, iterations) + 5 * (1 + iterations)
+    assert len(seen) == max(1, rounds) + 5 * (1 + rounds)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -95,6 +95,6 @@ def test_dtype_and_rows_are_kept(schedule, dtype):
     assert torch.equal(z, torch.cat([there(MIXTURE, x[i : i + 1], grid, 2) for i in range(3)]))
 
 
-def test_negative_iterations_are_refused():
-    with pytest.raises(ValueError, match="not -1"):
+def test_negative_rounds_are_refused():
+    with pytest.raises(ValueError, match="rounds >= 0, not -1"):
         there(MIXTURE, pictures(1), levels(Flow(), 3), -1)

@@ -3,12 +3,16 @@
 import json
 import re
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from pydantic import BaseModel, Field
 
 from artdiff.errors import ModelError, PluginError, PresetError
+from artdiff.grid import GRIDS, levels
 from artdiff.hookspecs import hookimpl
+from artdiff.model import ModelCard
+from artdiff.noise import DiscreteTable
 from artdiff.plan import Chosen, draft_preset, resolve
 from artdiff.preset import Draft, overlay, override
 from artdiff.registry import Selection, create_registry
@@ -57,17 +61,25 @@ def test_values_come_from_preset_then_model_then_artdiff(plan):
 
 def test_what_was_chosen_and_by_whom(plan):
     found = plan(
-        "terms.a.use=glow", "terms.a.amount=2", "effects.blur.radius=4", "frames.count=5",
-        "frames.source=latent_interpolation", "frames.stops=2", "sampler.name=ddim",
+        "terms.a.use=glow",
+        "terms.a.amount=2",
+        "effects.blur.radius=4",
+        "frames.count=5",
+        "frames.source=latent_interpolation",
+        "frames.stops=2",
+        "sampler.name=ddim",
     )
     assert found.count == 5 and found.job(3).index == 3
     assert [(c.label, c.name, c.plugin) for c in (*found.terms, *found.effects)] == [
-        ("a", "glow", "looks"), ("blur", "blur", "looks")
+        ("a", "glow", "looks"),
+        ("blur", "blur", "looks"),
     ]
     assert found.effects[0].options.radius == 4
     code = {key: re.sub(r"@[0-9a-f]{8}$", "@code", name) for key, name in found.plugins.items()}
     assert code == {
-        "sampler=ddim": "artdiff.builtins", "a=glow": "looks@code", "blur=blur": "looks@code",
+        "sampler=ddim": "artdiff.builtins",
+        "a=glow": "looks@code",
+        "blur=blur": "looks@code",
         "frames=latent_interpolation": "latent_interpolation@code",
     }
 
@@ -96,8 +108,11 @@ def test_classes_without_a_file_are_known_by_their_plugin():
 
 
 def test_options_of_a_term_may_be_keyframes(plan):
-    found = plan('terms.glow={weight={0=0,"4"=8}, amount={0=0,"4"=2}, count={0=0,"4"=2}}',
-                 "frames.count=5", "frames.source=prompt_animation")
+    found = plan(
+        'terms.glow={weight={0=0,"4"=8}, amount={0=0,"4"=2}, count={0=0,"4"=2}}',
+        "frames.count=5",
+        "frames.source=prompt_animation",
+    )
     terms = [found.job(i).terms[0] for i in range(5)]
     assert [t.weight for t in terms] == [0, 2, 4, 6, 8]
     assert [t.options["amount"] for t in terms] == [0, 0.5, 1, 1.5, 2]
@@ -105,34 +120,46 @@ def test_options_of_a_term_may_be_keyframes(plan):
     assert terms[0].options["mode"] == "soft"
 
 
-@pytest.mark.parametrize(("setting", "message"), [
-    ("model=tny", "-s model: unknown model 'tny'; did you mean 'tiny'?"),
-    ("model=3", "-s model: must be a name (got 3)"),
-    ("width=33", "-s width: model 'tiny' needs a multiple of 32; the nearest is 32 (got 33)"),
-    ("height=80", "the nearest is 64 (got 80)"),
-    ("sampler.name=eulr", "-s sampler.name: unknown sampler 'eulr'; did you mean 'euler'?"),
-    ("sampler.grid=karas", "sampler.grid.name: unknown grid 'karas'; did you mean 'karras'?"),
-    ("sampler.grid=3", "-s sampler.grid: must be a table (got 3)"),
-    ("sampler.grid.rho=3", "-s sampler.grid.rho: unknown key; known: name"),
-    ("sampler.grid={name='karras', roh=3}", "sampler.grid.roh: unknown key; did you mean 'rho'?"),
-    ("sampler.grid={name='karras', rho=0}", "sampler.grid.rho: must be greater than or equal to 1"),
-    ("sampler.stpes=3", "-s sampler.stpes: unknown key; did you mean 'steps'?"),
-    ("frames.source=stil", "-s frames.source: unknown frame source 'stil'; did you mean 'still'?"),
-    ("frames.cuont=3", "-s frames.cuont: unknown key; did you mean 'count'?"),
-    ("terms.glwo.weight=1", "terms.glwo: unknown guidance term 'glwo'; did you mean 'glow'?"),
-    ("terms.a.use=glwo", "-s terms.a.use: unknown guidance term 'glwo'; did you mean 'glow'?"),
-    ("terms.a.use=[1]", "-s terms.a.use: unknown guidance term [1]"),
-    ("terms.glow.wieght=1", "-s terms.glow.wieght: unknown key; did you mean 'weight'?"),
-    ("terms.glow.ammount=1", "-s terms.glow.ammount: unknown key; did you mean 'amount'?"),
-    ("terms.glow.amount=3", "-s terms.glow.amount: must be less than or equal to 2 (got 3)"),
-    ("terms.glow.amount=true", "-s terms.glow.amount: must be a number (got True)"),
-    ("terms.glow.weight=x", "-s terms.glow.weight: must be a number or a table of keyframes"),
-    ("terms.glow.amount={0=1, 9=3}", "-s terms.glow.amount: must be less than or equal to 2"),
-    ("terms.glow.amount={0=1, x9=3}", "'x9' is not a frame"),
-    ("terms.glow.mode={0=1}", "-s terms.glow.mode: must be a valid string"),
-    ("effects.blr={}", "-s effects.blr: unknown effect 'blr'; did you mean 'blur'?"),
-    ("effects.blur.radius={0=1}", "-s effects.blur.radius: must be a valid integer"),
-])
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("model=tny", "-s model: unknown model 'tny'; did you mean 'tiny'?"),
+        ("model=3", "-s model: must be a name (got 3)"),
+        ("width=33", "-s width: model 'tiny' needs a multiple of 32; the nearest is 32 (got 33)"),
+        ("height=80", "the nearest is 64 (got 80)"),
+        ("sampler.name=eulr", "-s sampler.name: unknown sampler 'eulr'; did you mean 'euler'?"),
+        ("sampler.grid=karas", "sampler.grid.name: unknown grid 'karas'; did you mean 'karras'?"),
+        ("sampler.grid=3", "-s sampler.grid: must be a table (got 3)"),
+        ("sampler.grid.rho=3", "-s sampler.grid.rho: unknown key; known: name"),
+        (
+            "sampler.grid={name='karras', roh=3}",
+            "sampler.grid.roh: unknown key; did you mean 'rho'?",
+        ),
+        (
+            "sampler.grid={name='karras', rho=0}",
+            "sampler.grid.rho: must be greater than or equal to 1",
+        ),
+        ("sampler.stpes=3", "-s sampler.stpes: unknown key; did you mean 'steps'?"),
+        (
+            "frames.source=stil",
+            "-s frames.source: unknown frame source 'stil'; did you mean 'still'?",
+        ),
+        ("frames.cuont=3", "-s frames.cuont: unknown key; did you mean 'count'?"),
+        ("terms.glwo.weight=1", "terms.glwo: unknown guidance term 'glwo'; did you mean 'glow'?"),
+        ("terms.a.use=glwo", "-s terms.a.use: unknown guidance term 'glwo'; did you mean 'glow'?"),
+        ("terms.a.use=[1]", "-s terms.a.use: unknown guidance term [1]"),
+        ("terms.glow.wieght=1", "-s terms.glow.wieght: unknown key; did you mean 'weight'?"),
+        ("terms.glow.ammount=1", "-s terms.glow.ammount: unknown key; did you mean 'amount'?"),
+        ("terms.glow.amount=3", "-s terms.glow.amount: must be less than or equal to 2 (got 3)"),
+        ("terms.glow.amount=true", "-s terms.glow.amount: must be a number (got True)"),
+        ("terms.glow.weight=x", "-s terms.glow.weight: must be a number or a table of keyframes"),
+        ("terms.glow.amount={0=1, 9=3}", "-s terms.glow.amount: must be less than or equal to 2"),
+        ("terms.glow.amount={0=1, x9=3}", "'x9' is not a frame"),
+        ("terms.glow.mode={0=1}", "-s terms.glow.mode: must be a valid string"),
+        ("effects.blr={}", "-s effects.blr: unknown effect 'blr'; did you mean 'blur'?"),
+        ("effects.blur.radius={0=1}", "-s effects.blur.radius: must be a valid integer"),
+    ],
+)
 def test_mistakes_end_here(plan, setting, message):
     with pytest.raises(PresetError) as caught:
         plan(setting)
@@ -184,16 +211,26 @@ def test_unknown_presets(registry, tmp_path, monkeypatch):
 
 
 def test_the_manifest_fills_in_every_default(plan):
-    manifest = plan("terms.glow.weight={0=1,9=2}", "effects.blur={}", "sampler.name=ddim",
-                    "frames.source=prompt_animation").manifest()
+    manifest = plan(
+        "terms.glow.weight={0=1,9=2}",
+        "effects.blur={}",
+        "sampler.name=ddim",
+        "frames.source=prompt_animation",
+    ).manifest()
     preset = manifest["preset"]
     assert preset["terms"]["glow"] == {
-        "weight": {"0": 1, "9": 2}, "amount": 1.0, "count": 3, "mode": "soft"
+        "weight": {"0": 1, "9": 2},
+        "amount": 1.0,
+        "count": 3,
+        "mode": "soft",
     }
     assert preset["effects"] == {"blur": {"radius": 1}}
     assert preset["sampler"] == {"name": "ddim", "steps": 4, "shift": 1.0, "eta": 0.0}
     assert preset["frames"] == {
-        "source": "prompt_animation", "count": 1, "noise": "fixed", "travel_frames": 48
+        "source": "prompt_animation",
+        "count": 1,
+        "noise": "fixed",
+        "travel_frames": 48,
     }
     assert json.loads(json.dumps(manifest)) == manifest
 
@@ -203,19 +240,34 @@ def test_what_decides_no_pixel_is_left_out(plan):
     assert one == plan("title=c", "frames.fps=30", "terms={}").manifest()
 
 
-@pytest.mark.parametrize("setting", [
-    "seed=1", "width=64", "batch=2", "negative=x", "guidance.scale=3", "sampler.shift=2",
-    "terms.glow.amount=0.5", "effects.blur.radius=2", "frames.count=2", "easing=hold",
-    "guidance.scale={0=2, '33.33333%'=2}",
-])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "seed=1",
+        "width=64",
+        "batch=2",
+        "negative=x",
+        "guidance.scale=3",
+        "sampler.shift=2",
+        "terms.glow.amount=0.5",
+        "effects.blur.radius=2",
+        "frames.count=2",
+        "easing=hold",
+        "guidance.scale={0=2, '33.33333%'=2}",
+    ],
+)
 def test_what_decides_pixels_is_remembered(plan, setting):
     assert plan(setting).manifest() != plan().manifest()
 
 
-@pytest.mark.parametrize("setting", [
-    "prompts={0='a', '1s'='b'}", "guidance.scale={0=1, '1.5s'=2}",
-    "terms.glow.amount={0=1, '1.5 s'=2}",
-])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "prompts={0='a', '1s'='b'}",
+        "guidance.scale={0=1, '1.5s'=2}",
+        "terms.glow.amount={0=1, '1.5 s'=2}",
+    ],
+)
 def test_fps_decides_pixels_where_keyframes_stand_at_times(plan, setting):
     assert plan(setting, "frames.fps=12").manifest() != plan(setting, "frames.fps=24").manifest()
 
@@ -253,3 +305,56 @@ def test_changed_code_of_a_plugin_is_another_plan(registry, tmp_path):
         draft = override(Draft("a", {}, {}), ["effects.dim={}"])
         names.append(resolve(draft, made).manifest()["plugins"]["dim=dim"])
     assert names[0] == names[1] != names[2]
+
+
+class Discrete:
+    """A plugin that offers models whose cards say that they have 24 trained steps."""
+
+    def __init__(self, folder):
+        card = ModelCard.read(folder)
+        self.cards = {
+            name: replace(card, name=name, facts={"process": {"steps": 24, "variance": variance}})
+            for name, variance in (("fixed", "small"), ("learned", "learned-range"))
+        }
+
+    @hookimpl
+    def register_models(self):
+        return self.cards
+
+
+@pytest.fixture
+def discrete(registry, tiny_folder, plan):
+    registry.manager.register(Discrete(tiny_folder), "discrete-models")
+    return plan
+
+
+@pytest.mark.parametrize("grid, most", [
+    ("sgm-uniform", 24), ("trailing", 24), ("leading", 23), ("linspace", 24), ("karras", 999),
+])  # fmt: skip
+def test_more_steps_than_the_model_has_are_refused_by_the_plan(grid, most, discrete):
+    """As many as `levels` refuses when the model is there."""
+    words = ("sampler.name=ddim", "model=fixed", f"sampler.grid={grid}")
+    table = DiscreteTable.from_betas([0.1] * 24)
+    kind = GRIDS[grid]()
+    for steps in (most, most + 1):
+        plan = partial(discrete, *words, f"sampler.steps={steps}")
+        if steps == most or grid == "karras":
+            assert plan().preset.sampler.steps == steps
+            levels(table, steps, grid=kind)
+        else:
+            said = f"sampler.steps: the grid {grid} has no {steps} different levels; .* has 24$"
+            with pytest.raises(PresetError, match=said):
+                plan()
+            with pytest.raises(ValueError, match=f"no {steps} different levels"):
+                levels(table, steps, grid=kind)
+
+
+def test_a_variance_that_was_not_learned_is_refused_by_the_plan(discrete):
+    words = ("sampler.name=ddpm", "sampler.variance=learned")
+    with pytest.raises(PresetError, match=r"sampler.variance: model 'fixed' has learned no var"):
+        discrete(*words, "model=fixed")
+    assert discrete(*words, "model=learned").sampler.options.variance == "learned"
+    assert discrete("sampler.name=ddpm", "sampler.variance=large", "model=fixed")
+    unsaid = discrete(*words)  # that card says nothing: the sampler does, beside the model
+    with pytest.raises(ModelError, match=r"sampler.variance: the model has learned no variance"):
+        unsaid.sampler.kind(variance="learned")._ask(lambda x, a: x, None, None)

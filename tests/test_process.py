@@ -359,6 +359,6 @@ def test_guidance_passes_the_learned_variance_on():
 
 
 def test_a_model_without_learned_variance_says_so():
-    with pytest.raises(ModelError, match="set variance = 'small' or 'large'"):
+    with pytest.raises(ModelError, match=r"^sampler.variance: .*set it to 'small' or 'large'"):
         ends(DDPM("learned"), GAUSSIAN, VPLinear())
     assert DDPM.Options().model_dump() == {"variance": "small"} == vars(replace(DDPM()))

@@ -2,6 +2,7 @@
 
 import signal
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from training import (
 )
 
 from artdiff.errors import PresetError
+from artdiff.model import TrainedOn
 from artdiff.nn.unet_facts import NetworkFacts
 from artdiff.train import loop
 from artdiff.train.checkpoint import read_tensors
@@ -87,9 +89,28 @@ def test_the_file_says_what_sampling_needs(name, runs):
         assert network.process.variance == "learned-range"
 
 
+@pytest.mark.parametrize("name", ["ddpm", "classifier"])
+def test_the_file_says_what_it_learned_from(name, runs):
+    _, facts = read_tensors(runs(name) / "model.safetensors")
+    assert TrainedOn.read(facts, "here") == TrainedOn("shapes", {"size": 32}, 16)
+
+
+def test_a_class_that_is_held_out_altogether_is_refused(tmp_path):
+    class Rare(Shapes):
+        name = "rare"
+
+        def attributes(self, index):
+            ground = "white" if index == 3 else ["red", "blue"][index % 2]
+            return super().attributes(index) | {"ground": ground}
+
+    said = r"no training picture has the ground 'white', only held-out ones.*data\.held_out \(16\)"
+    with pytest.raises(PresetError, match=said):
+        build_task(pixel_recipe("classifier", data=LABELLED), Rare(), tmp_path)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_killed_run_goes_on_bit_for_bit(name, runs, tmp_path):
-    recipe, step = tiny(name), int(np.random.default_rng().integers(11, 29))
+    recipe, step = tiny(name), int(np.random.default_rng(crc32(name.encode())).integers(11, 29))
     if name == "iddpm":
         child = train_apart(recipe, tmp_path / "run", die_at=step)
         assert child.returncode == -signal.SIGKILL, child.stderr
@@ -214,6 +235,18 @@ def test_wrong_settings_are_one_line(kind, changes, message, tmp_path):
     with pytest.raises(PresetError, match=message) as caught:
         build_task(pixel_recipe(kind, **changes), Shapes(), tmp_path)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize("kind, changes, message", [
+    ("diffusion", {"data": LABELLED | {"size": 9}}, "data.size: .*9x9 are no multiple of 2"),
+    ("upsampler", {"table": {"factor": 3}}, "upsampler.factor: 3 does not divide"),
+    ("classifier", {"data": LABELLED | {"size": 9}}, "data.size: .*9x9 are no multiple of 2"),
+])  # fmt: skip
+def test_a_size_that_does_not_fit_is_known_from_one_picture(kind, changes, message, tmp_path):
+    dataset = Counting()
+    with pytest.raises(PresetError, match=message):
+        build_task(pixel_recipe(kind, **changes), dataset, tmp_path / "run")
+    assert set(dataset.asked) == {0}
 
 
 def test_a_folder_of_another_kind(runs):

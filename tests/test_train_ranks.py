@@ -1,6 +1,8 @@
 """Batches in parts, several processes, narrow types: the same training."""
 
+import shutil
 import socket
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -57,32 +59,64 @@ def test_a_batch_in_parts_is_the_same_batch(parts, whole, tmp_path):
     assert_same_training(whole, tmp_path / "run")
 
 
-def test_two_processes_train_as_one_and_one_goes_on(whole, tmp_path, monkeypatch):
-    """This process is the first of two, as torchrun would start them."""
-    folder, recipe = tmp_path / "run", pixel_recipe("diffusion", 8, HYBRID)
+@contextmanager
+def second_process(recipe, folder):
+    """This process is the first of two, as torchrun would start them; gives the other one."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-    for name, value in place.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("RANK", "1")
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    second = train_apart(recipe, folder, wait=False)
-    monkeypatch.setenv("RANK", "0")
-    monkeypatch.setenv("LOCAL_RANK", "0")
-    try:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name, value in place.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("RANK", "1")
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        second = train_apart(recipe, folder, wait=False)
+        monkeypatch.setenv("RANK", "0")
+        monkeypatch.setenv("LOCAL_RANK", "0")
+        try:
+            yield second
+        finally:
+            second.kill()
+
+
+def test_two_processes_train_as_one_and_one_goes_on(whole, tmp_path):
+    folder, recipe = tmp_path / "run", pixel_recipe("diffusion", 8, HYBRID)
+    with second_process(recipe, folder) as second:
         loop.train(recipe, Shapes(), folder)
         _, said = second.communicate(timeout=60)
-    finally:
-        second.kill()
     assert second.returncode == 0, said
     assert (folder / "model.safetensors").exists()
     np.testing.assert_allclose(losses(folder), losses(whole)[:8], rtol=2e-4)
-    for name in (*place, "RANK", "LOCAL_RANK"):
-        monkeypatch.delenv(name)
     loop.train(pixel_recipe("diffusion", 12, HYBRID), Shapes(), folder)
     assert_same_training(whole, folder)
+
+
+def test_both_processes_end_where_the_first_one_cannot_go_on(whole, tmp_path):
+    """Only the first process reads the folder; both say what is wrong with it."""
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    recipe = pixel_recipe("diffusion", 14, HYBRID, seed=4)
+    with second_process(recipe, folder) as second:
+        with pytest.raises(PresetError, match=r"seed: 4, but the run in .* was begun with 3"):
+            loop.train(recipe, Shapes(), folder)
+        _, said = second.communicate(timeout=60)
+    assert second.returncode == 1
+    assert "PresetError: seed: 4, but the run in" in said.splitlines()[-1]
+
+
+def test_both_processes_end_where_the_first_one_cannot_build(tmp_path):
+    class Broken(Shapes):
+        def picture(self, index):
+            raise OSError("the disk is\ngone")
+
+    recipe = pixel_recipe("diffusion", 2)
+    with second_process(recipe, tmp_path / "run") as second:
+        with pytest.raises(OSError, match="the disk is"):
+            loop.train(recipe, Broken(), tmp_path / "run")
+        _, said = second.communicate(timeout=60)
+    assert second.returncode == 1
+    assert said.splitlines()[-1].endswith("MachineError: process 0 failed: OSError: the disk is")
 
 
 def test_rows_of_processes_and_parts():

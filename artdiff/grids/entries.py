@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,14 +10,10 @@ import torch
 from pydantic import BaseModel, Field
 from torch import Tensor
 
+from artdiff.grids.times import places
 from artdiff.noise import DiscreteTable, Schedule
 
 __all__ = ["Leading", "Linspace", "SGMUniform", "Trailing"]
-
-
-def _places(steps: int) -> Tensor:
-    """From 0 to 1, both included, (steps,)."""
-    return torch.linspace(0, 1, max(steps, 2), dtype=torch.float64)[:steps]
 
 
 class Entries(BaseModel, extra="forbid"):
@@ -41,43 +38,63 @@ def _count(schedule: Schedule, entries: int, start: float) -> int:
 
 
 @dataclass(frozen=True)
-class SGMUniform:
+class _Whole:
+    """What the grids of whole entries share; a subclass says which entries."""
+
+    entries: int = 1000
+    name: ClassVar[str] = ""
+    Options: ClassVar[type[BaseModel]] = Entries
+
+    @abstractmethod
+    def index(self, steps: int, count: int) -> Tensor:
+        """Which of `count` entries to take, (steps,) float64 whole numbers, falling."""
+
+    def times(self, schedule: Schedule, steps: int, start: float) -> Tensor:
+        index = self.index(steps, _count(schedule, self.entries, start))
+        return _entry_times(schedule, index, self.entries)
+
+    def check(self, steps: int, count: int) -> None:
+        """Make sure that a table of `count` entries has so many different ones.
+
+        Raises:
+            ValueError: if it has not.
+        """
+        if not bool((self.index(steps, count).diff() < 0).all()):
+            raise ValueError(
+                f"the grid {self.name} has no {steps} different levels; the model has {count}"
+            )
+
+
+@dataclass(frozen=True)
+class SGMUniform(_Whole):
     """`LinearT` on whole entries of a table: equal steps, each cut down to the entry below.
 
     On a continuous schedule it is that of a table of so many entries. Known by the name of
     Stability's generative-models, which spaces so; without a paper of its own.
     """
 
-    entries: int = 1000
     name: ClassVar[str] = "sgm-uniform"
-    Options: ClassVar[type[BaseModel]] = Entries
 
-    def times(self, schedule: Schedule, steps: int, start: float) -> Tensor:
-        count = _count(schedule, self.entries, start)
-        index = torch.linspace(count - 1, 0, steps + 1, dtype=torch.float64)[:-1].floor()
-        return _entry_times(schedule, index, self.entries)
+    def index(self, steps: int, count: int) -> Tensor:
+        return torch.linspace(count - 1, 0, steps + 1, dtype=torch.float64)[:-1].floor()
 
 
 @dataclass(frozen=True)
-class Trailing:
+class Trailing(_Whole):
     r"""Every :math:`N / steps`-th of N entries, counted from the noisiest: entry N - 1 is first.
 
     Lin et al., "Common Diffusion Noise Schedules and Sample Steps are Flawed", arXiv 2305.08891,
     Section 3.3 and Table 2, which shows why the last entry should be among them.
     """
 
-    entries: int = 1000
     name: ClassVar[str] = "trailing"
-    Options: ClassVar[type[BaseModel]] = Entries
 
-    def times(self, schedule: Schedule, steps: int, start: float) -> Tensor:
-        count = _count(schedule, self.entries, start)
-        index = (count - torch.arange(steps, dtype=torch.float64) * (count / steps)).round() - 1
-        return _entry_times(schedule, index, self.entries)
+    def index(self, steps: int, count: int) -> Tensor:
+        return (count - torch.arange(steps, dtype=torch.float64) * (count / steps)).round() - 1
 
 
 @dataclass(frozen=True)
-class Leading:
+class Leading(_Whole):
     """Every (N // steps)-th of N entries, counted from the cleanest: entry N - 1 is left out.
 
     The spacing of DDIM's own program and of Stable Diffusion (offset 1); arXiv 2305.08891, Table
@@ -89,25 +106,19 @@ class Leading:
 
         offset: int = Field(1, ge=0, le=100, description="Added to every entry's number.")
 
-    entries: int = 1000
     offset: int = 1
     name: ClassVar[str] = "leading"
 
-    def times(self, schedule: Schedule, steps: int, start: float) -> Tensor:
-        count = _count(schedule, self.entries, start)
+    def index(self, steps: int, count: int) -> Tensor:
         index = torch.arange(steps - 1, -1, -1, dtype=torch.float64) * (count // steps)
-        return _entry_times(schedule, (index + self.offset).clamp(max=count - 1), self.entries)
+        return (index + self.offset).clamp(max=count - 1)
 
 
 @dataclass(frozen=True)
-class Linspace:
+class Linspace(_Whole):
     """Equal steps over N entries with both ends among them; arXiv 2305.08891, Table 2."""
 
-    entries: int = 1000
     name: ClassVar[str] = "linspace"
-    Options: ClassVar[type[BaseModel]] = Entries
 
-    def times(self, schedule: Schedule, steps: int, start: float) -> Tensor:
-        count = _count(schedule, self.entries, start)
-        index = ((1 - _places(steps)) * (count - 1)).round()
-        return _entry_times(schedule, index, self.entries)
+    def index(self, steps: int, count: int) -> Tensor:
+        return ((1 - places(steps)) * (count - 1)).round()

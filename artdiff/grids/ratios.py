@@ -15,7 +15,8 @@ import torch
 from pydantic import BaseModel, Field
 from torch import Tensor
 
-from artdiff.noise import Schedule, time_of
+from artdiff.grids.times import places
+from artdiff.noise import Schedule, interpolate, time_of
 
 __all__ = ["NOISE_LEVELS", "AlignYourSteps", "Exponential", "Karras", "LinearLogSNR"]
 
@@ -51,11 +52,6 @@ def _at_ratios(schedule: Schedule, ratios: Tensor, start: float) -> Tensor:
     return times
 
 
-def _places(steps: int) -> Tensor:
-    """From 0 to 1, both included, (steps,)."""
-    return torch.linspace(0, 1, max(steps, 2), dtype=torch.float64)[:steps]
-
-
 @dataclass(frozen=True)
 class Karras:
     r"""Equal steps of :math:`s^{1/\rho}`: the larger rho, the more steps near the clean end.
@@ -76,7 +72,7 @@ class Karras:
 
     def times(self, schedule: Schedule, steps: int, start: float) -> Tensor:
         first, last = (s ** (1 / self.rho) for s in _ends(schedule, start, self.end))
-        place = _places(steps)
+        place = places(steps)
         falling = torch.lerp(torch.full_like(place, first), torch.full_like(place, last), place)
         return _at_ratios(schedule, falling**self.rho, start)
 
@@ -102,7 +98,7 @@ class Exponential:
 
     def times(self, schedule: Schedule, steps: int, start: float) -> Tensor:
         first, last = (math.log(s) for s in _ends(schedule, start, self.end))
-        ratios = (last + (1 - _places(steps)) ** self.rho * (first - last)).exp()
+        ratios = (last + (1 - places(steps)) ** self.rho * (first - last)).exp()
         return _at_ratios(schedule, ratios, start)
 
 
@@ -159,17 +155,8 @@ class AlignYourSteps:
         first, last = (math.log(s) for s in _ends(schedule, 1.0, self.end))
         curve = last + (known - known[-1]) / (known[0] - known[-1]) * (first - last)
         here = math.log(_ends(schedule, start, self.end)[0])
-        begin = _interpolate(torch.tensor([-here], dtype=torch.float64), -curve, None)
+        number = torch.arange(len(curve), dtype=torch.float64)
+        begin = interpolate(torch.tensor([-here], dtype=torch.float64), -curve, number)
         part = torch.linspace(0, 1, steps + 1, dtype=torch.float64)[:-1]
         place = begin + part * (len(known) - 1 - begin)
-        return _at_ratios(schedule, _interpolate(place, None, curve).exp(), start)
-
-
-def _interpolate(value: Tensor, xs: Tensor | None, ys: Tensor | None) -> Tensor:
-    """Linear between points; xs rise; where xs or ys is not given it counts 0, 1, 2 ..."""
-    count = len(xs if xs is not None else ys if ys is not None else value)
-    plain = torch.arange(count, dtype=torch.float64)
-    xs, ys = plain if xs is None else xs, plain if ys is None else ys
-    high = torch.searchsorted(xs, value.contiguous()).clamp(1, count - 1)
-    part = ((value - xs[high - 1]) / (xs[high] - xs[high - 1])).clamp(0, 1)
-    return torch.lerp(ys[high - 1], ys[high], part)
+        return _at_ratios(schedule, interpolate(place, number, curve).exp(), start)

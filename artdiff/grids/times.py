@@ -9,15 +9,17 @@ import torch
 from pydantic import BaseModel, Field
 from torch import Tensor
 
-from artdiff.noise import Schedule
+from artdiff.noise import Schedule, interpolate
+from artdiff.options import NoOptions
 
-__all__ = ["Beta", "LinearT", "beta_quantiles"]
+__all__ = ["Beta", "LinearT", "beta_quantiles", "places"]
 
 POINTS = 4096
 
 
-class NoOptions(BaseModel, extra="forbid"):
-    """This grid has no options."""
+def places(steps: int) -> Tensor:
+    """From 0 to 1, both included, (steps,) float64; 0 alone for one step."""
+    return torch.linspace(0, 1, max(steps, 2), dtype=torch.float64)[:steps]
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,8 @@ def beta_quantiles(shares: Tensor, a: float, b: float) -> Tensor:
     low_v, low = _half(a, b)
     high_v, high = _half(b, a)
     whole = low[-1] + high[-1]
-    below = _inverse(shares * whole, low, low_v) ** (1 / a)
-    above = 1 - _inverse((1 - shares) * whole, high, high_v) ** (1 / b)
+    below = interpolate(shares * whole, low, low_v) ** (1 / a)
+    above = 1 - interpolate((1 - shares) * whole, high, high_v) ** (1 / b)
     return torch.where(shares * whole <= low[-1], below, above)
 
 
@@ -83,9 +85,3 @@ def _half(a: float, b: float) -> tuple[Tensor, Tensor]:
     f = (1 - v ** (1 / a)) ** (b - 1) / a
     pieces = (f[:-2:2] + 4 * f[1:-1:2] + f[2::2]) * (v[2] - v[0]) / 6
     return v[::2], torch.cat([pieces.new_zeros(1), pieces.cumsum(0)])
-
-
-def _inverse(value: Tensor, rising: Tensor, points: Tensor) -> Tensor:
-    high = torch.searchsorted(rising, value.contiguous()).clamp(1, len(rising) - 1)
-    part = (value - rising[high - 1]) / (rising[high] - rising[high - 1])
-    return torch.lerp(points[high - 1], points[high], part.clamp(0, 1))

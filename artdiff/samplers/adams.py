@@ -18,8 +18,9 @@ from torch import Tensor
 
 from artdiff.denoise import Denoise, to_epsilon
 from artdiff.noise import Level
+from artdiff.options import NoOptions
 from artdiff.random import Noise
-from artdiff.sample import NoOptions, transfer
+from artdiff.sample import transfer
 from artdiff.samplers.weights import Past, Seen, blend, lagrange, moments, place, recall, spread
 
 __all__ = ["DEIS", "IPNDM", "LMS", "PLMS"]

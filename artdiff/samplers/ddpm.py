@@ -82,6 +82,6 @@ class DDPM:
         learned = getattr(denoise, "with_variance", None)
         if learned is None:
             raise ModelError(
-                "ddpm: this model has no learned variance; set variance = 'small' or 'large'"
+                "sampler.variance: the model has learned no variance; set it to 'small' or 'large'"
             )
         return learned(x, a)

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from artdiff.denoise import Denoise
 from artdiff.noise import Level
+from artdiff.options import NoOptions
 from artdiff.random import Noise
-from artdiff.sample import STREAM, NoOptions, transfer
+from artdiff.sample import STREAM, transfer
 
 __all__ = ["DPMpp2M", "DPMpp2MSDE", "Past"]
 
@@ -83,7 +84,7 @@ class DPMpp2MSDE:
 
     eta: float = 1.0
     name: ClassVar[str] = "dpmpp_2m_sde"
-    order: ClassVar[int] = 1
+    order: ClassVar[int] = 2
     nfe: ClassVar[int] = 1
 
     def init(self) -> Past | None:

@@ -86,7 +86,7 @@ class DPMppSDE:
 
     eta: float = 1.0
     name: ClassVar[str] = "dpmpp_sde"
-    order: ClassVar[int] = 1
+    order: ClassVar[int] = 2
     nfe: ClassVar[int] = 2
 
     def init(self) -> None:

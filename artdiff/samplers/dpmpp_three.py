@@ -103,7 +103,7 @@ class DPMpp3MSDE:
     eta: float = 1.0
     curvature: float = 0.5
     name: ClassVar[str] = "dpmpp_3m_sde"
-    order: ClassVar[int] = 1
+    order: ClassVar[int] = 2
     nfe: ClassVar[int] = 1
 
     def init(self) -> Past:

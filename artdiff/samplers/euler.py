@@ -10,8 +10,9 @@ from torch import Tensor
 
 from artdiff.denoise import Denoise
 from artdiff.noise import Level
+from artdiff.options import NoOptions
 from artdiff.random import Noise
-from artdiff.sample import STREAM, NoOptions, transfer
+from artdiff.sample import STREAM, transfer
 from artdiff.samplers.weights import ancestral
 
 __all__ = ["Euler", "EulerAncestral"]

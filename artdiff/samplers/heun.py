@@ -11,8 +11,9 @@ from torch import Tensor
 
 from artdiff.denoise import Denoise, to_epsilon
 from artdiff.noise import Level
+from artdiff.options import NoOptions
 from artdiff.random import Noise
-from artdiff.sample import STREAM, NoOptions, transfer
+from artdiff.sample import STREAM, transfer
 from artdiff.samplers.weights import between, spread
 
 __all__ = ["DPM2", "Heun"]

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from artdiff.denoise import Denoise
 from artdiff.noise import Level
+from artdiff.options import NoOptions
 from artdiff.random import Noise
-from artdiff.sample import STREAM, NoOptions
+from artdiff.sample import STREAM
 
 __all__ = ["LCM"]
 

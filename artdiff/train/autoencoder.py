@@ -26,6 +26,7 @@ from artdiff.train.task import Task
 class AutoencoderTable(Part):
     """What is particular to training a codec."""
 
+    free = ("validation",)
     model: CodecConfig = CodecConfig()
     crop: Count = 128
     noise: float = Field(default=0.3, ge=0, description="largest noise that the decoder sees")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,9 +18,9 @@ from artdiff.nn.unet_facts import ProcessFacts
 from artdiff.process import Process
 from artdiff.random import Noise
 from artdiff.train.data import Dataset
-from artdiff.train.diffusion import CHUNK, Betas
+from artdiff.train.diffusion import CHUNK, Betas, in_float32
 from artdiff.train.draws import row_noise, torch_draws
-from artdiff.train.examples import Examples
+from artdiff.train.examples import Examples, size_for
 from artdiff.train.recipe import Count, Part, Recipe
 from artdiff.train.task import Task
 
@@ -31,7 +31,8 @@ LEVELS = (0.0, 0.125, 0.25, 0.5, 0.75)
 class ClassifierTable(Part):
     """What is particular to training a classifier of noisy pictures."""
 
-    model: ClassifierConfig = Field(
+    free = ("validation",)
+    model: Annotated[ClassifierConfig, AfterValidator(in_float32)] = Field(
         default=ClassifierConfig(head_channels=64),
         description="the network; the pictures and data.label say its size and classes",
     )
@@ -42,8 +43,6 @@ class ClassifierTable(Part):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         Process.named(self.betas, self.steps)
-        if self.model.torso != "float32":
-            raise ValueError("model.torso is for sampling; train with the recipe's precision")
         return self
 
 
@@ -70,12 +69,11 @@ class ClassifierTask(Task):
     def __init__(self, recipe: Recipe, dataset: Dataset, folder: Path, cache: Path) -> None:
         assert isinstance(recipe, ClassifierRecipe)
         self.recipe, self.part = recipe, recipe.classifier
-        self.examples = Examples(recipe, dataset, cache)
-        self.process = Process.named(self.part.betas, self.part.steps)
-        self.examples.check(self.part.model.factor)
-        height, width = self.examples.size
+        height, width = size_for(self.part.model.factor, recipe, dataset)
         if height != width:
             raise PresetError(f"data.size: a classifier sees squares, not {width}x{height}")
+        self.examples = Examples(recipe, dataset, cache)
+        self.process = Process.named(self.part.betas, self.part.steps)
         classes = len(self.examples.classes)
         self.config = replace(self.part.model, channels=3, size=height, classes=classes)
         self.model = ClassifierUNet(self.config)

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -19,7 +18,7 @@ from torch.nn import functional as F
 from artdiff.errors import PresetError
 from artdiff.openclip import import_open_clip
 from artdiff.sheet import contact_sheet
-from artdiff.train.data import Dataset, dataset_key, prepare, to_images
+from artdiff.train.data import Dataset, dataset_key, picture_size, prepare, to_images
 from artdiff.train.draws import batch_indices
 from artdiff.train.recipe import Count, Part, Recipe
 from artdiff.train.task import Task
@@ -62,6 +61,7 @@ class TextConfig(Part):
 class ClipTable(Part):
     """What is particular to training a text-image encoder."""
 
+    free = ("validation",)
     embed: Count = Field(default=256, description="numbers that a picture or a text becomes")
     vision: VisionConfig = VisionConfig()
     text: TextConfig = TextConfig()
@@ -95,8 +95,8 @@ class ClipTask(Task):
         open_clip = import_open_clip()
         data = recipe.data
         count = data.held_out + data.count
+        self.config = _model_config(self.part, picture_size(dataset, count, data.size))
         self.pictures = prepare(dataset, count, cache, data.workers, data.size)
-        self.config = _model_config(self.part, self.pictures.shape[1:3])
         settings = dict(self.config)
         self.model: nn.Module = open_clip.CLIP(**settings, output_dict=False)
         self.tokenizer = open_clip.SimpleTokenizer(context_length=self.part.text.length)
@@ -170,7 +170,7 @@ class ClipTask(Task):
             "kind": "clip",
             "config": self.config,
             "words": int(self.seen.sum()),
-            "dataset": dataset_key(self.dataset),
+            "dataset_key": dataset_key(self.dataset),
         }
 
     def export(self, weights: Path) -> None:
@@ -263,7 +263,7 @@ def _chunks(rows: range) -> list[range]:
     return [rows[at : at + CHUNK] for at in range(0, len(rows), CHUNK)]
 
 
-def _model_config(part: ClipTable, size: Sequence[int]) -> dict[str, Any]:
+def _model_config(part: ClipTable, size: tuple[int, int]) -> dict[str, Any]:
     """What open_clip calls ``model_cfg``."""
     height, width = size
     if height != width:

@@ -151,6 +151,21 @@ def _render(
     return stop - start
 
 
+def picture_size(dataset: Dataset, count: int, size: int | None = None) -> tuple[int, int]:
+    """Give height and width of the pictures that `prepare` would return, from the first one.
+
+    :raises PresetError: the dataset has fewer pictures than `count`, or smaller ones.
+    """
+    have = getattr(dataset, "__len__", None)
+    if have is not None and have() < count:
+        raise PresetError(
+            f"data.count: {count} pictures with those held out are more than the dataset has, "
+            f"{have()}"
+        )
+    height, width = square(dataset.picture(0), size).shape[:2]
+    return height, width
+
+
 def prepare(
     dataset: Dataset, count: int, folder: Path, workers: int = 2, size: int | None = None
 ) -> np.ndarray:
@@ -164,15 +179,9 @@ def prepare(
 
     :raises PresetError: the dataset has fewer pictures, or smaller ones.
     """
-    have = getattr(dataset, "__len__", None)
-    if have is not None and have() < count:
-        raise PresetError(
-            f"data.count: {count} pictures with those held out are more than the dataset has, "
-            f"{have()}"
-        )
+    row = (*picture_size(dataset, count, size), 3)
     place = Path(folder) / dataset_key(dataset)
     place.mkdir(parents=True, exist_ok=True)
-    row = square(dataset.picture(0), size).shape
     store = Chunked(place / (f"pictures-{size}.npy" if size else FULL), count, row, "|u1")
     missing = list(store.missing())
     if not missing:

@@ -34,6 +34,7 @@ from artdiff.train.task import Task
 class DenoiserTable(Part):
     """What is particular to training a denoiser."""
 
+    free = ("validation", "prompts", "guidance", "sheet_steps")
     codec: Path = Field(description="model.safetensors of the trained codec")
     model: LatentTransformerConfig = LatentTransformerConfig()
     empty: Share = Field(default=0.1, description="share of captions that are left empty")
@@ -141,7 +142,7 @@ class DenoiserTask(Task):
             "prediction": "flow",
             "latent": list(self.latents.shape[1:]),
             "codec": self.codec_hash,
-            "dataset": dataset_key(self.dataset),
+            "dataset_key": dataset_key(self.dataset),
         }
 
 

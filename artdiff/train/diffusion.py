@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from torch import Tensor, nn
 
 from artdiff.denoise import NetDenoiser, VarianceNetDenoiser, bind
 from artdiff.guidance import cfg, guide
 from artdiff.nn.unet import UNet, UNetConfig
+from artdiff.nn.unet_blocks import TorsoConfig
 from artdiff.nn.unet_facts import Kind, ProcessFacts
 from artdiff.noise import Level
 from artdiff.process import Process, respace
@@ -29,20 +30,29 @@ from artdiff.train.diffusion_losses import (
     UniformTimes,
 )
 from artdiff.train.draws import numpy_draws, row_noise, torch_draws
-from artdiff.train.examples import Examples
+from artdiff.train.examples import Examples, size_for
 from artdiff.train.recipe import Count, Part, Positive, Recipe, Share
 from artdiff.train.task import Task
 from artdiff.vlb import variational_bound
 
 Betas = Literal["linear", "scaled-linear", "cosine", "sigmoid"]
+Torso = TypeVar("Torso", bound=TorsoConfig)
 SHEET = 16
 CHUNK = 32
+
+
+def in_float32(model: Torso) -> Torso:
+    """Refuse a narrow torso: the network's own precision is for sampling."""
+    if model.torso != "float32":
+        raise ValueError("torso is for sampling; train with the recipe's precision")
+    return model
 
 
 class DiffusionTable(Part):
     """What is particular to training a UNet on pixels."""
 
-    model: UNetConfig = Field(
+    free = ("validation", "bound", "bound_steps", "sampler", "sheet_steps", "guidance")
+    model: Annotated[UNetConfig, AfterValidator(in_float32)] = Field(
         default=UNetConfig(),
         description="the network; data.label and variance say classes and learned_variance",
     )
@@ -86,8 +96,6 @@ class DiffusionTable(Part):
         respace(process, self.sheet_steps)
         if self.bound:
             respace(process, self.bound_steps)
-        if self.model.torso != "float32":
-            raise ValueError("model.torso is for sampling; train with the recipe's precision")
         return self
 
 
@@ -116,6 +124,7 @@ class DiffusionTask(Task):
         self, recipe: Recipe, part: DiffusionTable, dataset: Dataset, cache: Path
     ) -> None:
         self.recipe, self.part = recipe, part
+        self._check_size(*size_for(part.model.factor, recipe, dataset))
         self.examples = Examples(recipe, dataset, cache)
         self.objective = part.objective()
         self.process = self.objective.process
@@ -125,10 +134,12 @@ class DiffusionTask(Task):
             classes=len(self.examples.classes) or None,
             learned_variance=part.variance == "learned-range",
         )
-        self.examples.check(self.config.factor)
         self.times: TimeSampler = UniformTimes(part.steps)
         if part.times == "loss-second-moment":
             self.times = LossSecondMoment.fresh(part.steps, part.history)
+
+    def _check_size(self, height: int, width: int) -> None:
+        """Refuse pictures that do not suit, before they are made."""
 
     def loss(self, step: int, rows: range) -> tuple[Tensor, dict[str, Tensor]]:
         """The objective's loss, weighted so that its mean is that of steps drawn evenly."""

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple, Protocol, Self, get_args
 import torch
 from torch import Tensor
 
-from artdiff.process import Process, Target, Variance
+from artdiff.process import Process, Target, Variance, split_output
 from artdiff.vlb import step_term
 
 LossKind = Literal["simple", "vlb", "hybrid"]
@@ -105,17 +105,12 @@ class Objective:
             ValueError: if the output has other than C or 2C channels, as the variance needs.
         """
         process, count = self.process, len(self.process)
-        learned = self.variance in ("learned", "learned-range")
-        wanted = (len(x), x.shape[1] * (2 if learned else 1), *x.shape[2:])
-        if output.shape != wanted:
-            wrong = f"an output has the shape {wanted}, not {tuple(output.shape)}"
-            raise ValueError(f"with variance {self.variance!r} {wrong}")
+        guess, values = split_output(output, x, self.variance)
         if self.kind == "vlb":
             vb = self._vb(output, x0, x, t)
             return Losses(count * vb, None, vb)
-        vb, guess = None, output
+        vb = None
         if self.kind == "hybrid":
-            guess, values = output.chunk(2, dim=1)
             vb = self._vb(torch.cat([guess.detach(), values], dim=1), x0, x, t)
         right = eps if self.target == "epsilon" else process.from_x0(x0, x, t, self.target)
         mse = (guess - right).square().flatten(1).mean(1)

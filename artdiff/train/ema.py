@@ -11,11 +11,6 @@ import torch
 from torch import nn
 
 
-def half_life_decay(steps: float) -> float:
-    """The decay per step after which a weight's share has halved in `steps` steps."""
-    return 0.5 ** (1 / steps)
-
-
 def warm_decay(decay: float, step: int) -> float:
     """Decay at step `step` (from 0): ``min(decay, (1 + step) / (10 + step))``."""
     return min(decay, (1 + step) / (10 + step))

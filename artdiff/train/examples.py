@@ -14,7 +14,7 @@ from torch import Tensor
 from artdiff.errors import PresetError, nearest
 from artdiff.nn.unet_blocks import TorsoConfig
 from artdiff.nn.unet_facts import Kind, ProcessFacts
-from artdiff.train.data import Dataset, dataset_key, prepare, to_images
+from artdiff.train.data import Dataset, dataset_key, picture_size, prepare, to_images
 from artdiff.train.draws import batch_indices, numpy_draws
 from artdiff.train.recipe import Recipe
 
@@ -41,24 +41,23 @@ class Examples:
         self.classes: tuple[str, ...] = ()
         if data.label is not None:
             self.labels, self.classes = read_labels(dataset, data.label, count, cache)
+            self._complete(self.labels[data.held_out :])
+
+    def _complete(self, labels: np.ndarray) -> None:
+        """Make sure that every class is among the training pictures."""
+        missing = sorted(set(range(len(self.classes))) - set(labels.tolist()))
+        if missing:
+            data = self.recipe.data
+            raise PresetError(
+                f"data.label: no training picture has the {data.label} "
+                f"{self.classes[missing[0]]!r}, only held-out ones; raise data.count "
+                f"({data.count}) or lower data.held_out ({data.held_out})"
+            )
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width."""
         return self.pictures.shape[1], self.pictures.shape[2]
-
-    def check(self, factor: int) -> None:
-        """Make sure that a network can halve the pictures until they are `factor` times smaller.
-
-        :raises PresetError: it cannot.
-        """
-        if any(side % factor for side in self.size):
-            height, width = self.size
-            best = max(min(self.size) // factor, 1) * factor
-            raise PresetError(
-                f"data.size: pictures of {width}x{height} are no multiple of {factor}, as the "
-                f"network needs; try {best}"
-            )
 
     def batch(self, step: int, rows: range, device: torch.device) -> tuple[Tensor, Tensor | None]:
         """Images (n, 3, H, W) in [-1, 1] and labels (n,) of some rows of training step `step`."""
@@ -85,13 +84,29 @@ class Examples:
             "process": asdict(process),
             "size": min(self.size),
             "labels": list(self.classes),
-            "dataset": self.key,
+            "dataset_key": self.key,
         }
 
     def _labels(self, indices: np.ndarray, device: torch.device) -> Tensor | None:
         if self.labels is None:
             return None
         return torch.from_numpy(self.labels[indices]).to(device)
+
+
+def size_for(factor: int, recipe: Recipe, dataset: Dataset) -> tuple[int, int]:
+    """Height and width of a recipe's pictures, before they are made.
+
+    :raises PresetError: a network that halves them until they are `factor` times smaller cannot.
+    """
+    data = recipe.data
+    height, width = picture_size(dataset, data.held_out + data.count, data.size)
+    if height % factor or width % factor:
+        best = max(min(height, width) // factor, 1) * factor
+        raise PresetError(
+            f"data.size: pictures of {width}x{height} are no multiple of {factor}, as the "
+            f"network needs; try {best}"
+        )
+    return height, width
 
 
 def read_labels(

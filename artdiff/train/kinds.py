@@ -60,7 +60,7 @@ def parse_recipe(table: dict[str, Any], source: str = "recipe") -> Recipe:
     kind = table.get("kind")
     if kind is None:
         raise PresetError(f"{source}: missing key 'kind'; known: {', '.join(KINDS)}")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise PresetError(f"{source}: unknown kind {kind!r}{nearest(str(kind), KINDS)}")
     model = KINDS[kind].recipe
     try:

@@ -19,7 +19,6 @@ from artdiff.train.precision import pick_device
 from artdiff.train.ranks import Ranks, joined
 from artdiff.train.recipe import Recipe
 from artdiff.train.run import Run
-from artdiff.train.task import Task
 
 
 class Interrupt:
@@ -62,10 +61,7 @@ def train(recipe: Recipe, dataset: Dataset, folder: Path) -> Path:
     """
     folder = Path(folder)
     with joined() as ranks, torch.random.fork_rng(devices=[]):
-        _make(folder)
-        task = _in_turn(ranks, lambda: build_task(recipe, dataset, folder))
-        task.model.to(pick_device(recipe.device, ranks.local))
-        run = Run(recipe, task, folder, ranks)
+        run = _in_turn(ranks, lambda: _begin(recipe, dataset, folder, ranks))
         run.resume()
         with Interrupt() as interrupt:
             _steps(run, interrupt)
@@ -78,26 +74,36 @@ def train(recipe: Recipe, dataset: Dataset, folder: Path) -> Path:
     return folder / "model.safetensors"
 
 
-def _make(folder: Path) -> None:
+def _begin(recipe: Recipe, dataset: Dataset, folder: Path, ranks: Ranks) -> Run:
+    """Gather the data, make the model and put it where it trains.
+
+    The run's recipe says all options of the dataset, those left out too.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise PresetError(f"{folder}: a file is in the place of this folder") from error
+    options = dataset.options.model_dump(mode="json")
+    data = recipe.data.model_copy(update={"options": options})
+    recipe = recipe.model_copy(update={"data": data})
+    task = build_task(recipe, dataset, folder)
+    task.model.to(pick_device(recipe.device, ranks.local))
+    return Run(recipe, task, folder, ranks)
 
 
-def _in_turn(ranks: Ranks, build: Callable[[], Task]) -> Task:
+def _in_turn(ranks: Ranks, build: Callable[[], Run]) -> Run:
     """Build in the first process, then in the first of each machine, then in the others.
 
-    The first to come fills the caches on the disk that the others find there.
+    The first to come fills the caches on the disk that the others find there. Where one fails,
+    all end.
     """
     turn = 0 if ranks.first else 1 if ranks.local == 0 else 2
-    task: Task | None = None
+    run: Run | None = None
     for now in range(3):
-        if now == turn:
-            task = build()
-        ranks.wait()
-    assert task is not None
-    return task
+        with ranks.together():
+            run = build() if now == turn else run
+    assert run is not None
+    return run
 
 
 def _steps(run: Run, interrupt: Interrupt) -> None:

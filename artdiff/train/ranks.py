@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from artdiff.errors import MachineError, PresetError
+from artdiff.errors import ArtdiffError, MachineError, PresetError
 
 BUCKET = 1 << 24
 PATIENCE = timedelta(hours=2)
@@ -117,10 +118,36 @@ class Ranks:
             for tensor in tensors:
                 dist.broadcast(tensor, 0)
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """End all processes by the same error where one of them fails inside.
+
+        All must enter. An `ArtdiffError` is raised everywhere as it is; of another error the
+        processes that did not make it see the kind and the first line, as a `MachineError`.
+        """
+        mine: Exception | None = None
+        try:
+            yield
+        except Exception as error:
+            mine = error
+        if self.count > 1:
+            told: list[Any] = [None] * self.count
+            dist.all_gather_object(told, _told(self.rank, mine))
+            mine = mine or next((error for error in told if error), None)
+        if mine is not None:
+            raise mine
+
     def wait(self) -> None:
         """Wait until all processes are here."""
         if self.count > 1:
             self.sum(0.0)
+
+
+def _told(rank: int, error: Exception | None) -> ArtdiffError | None:
+    if error is None or isinstance(error, ArtdiffError):
+        return error
+    line = (str(error).splitlines() or [""])[0]
+    return MachineError(f"process {rank} failed: {type(error).__name__}: {line}")
 
 
 def _cut(rows: range, parts: int) -> list[range]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -15,14 +16,21 @@ Precision = Literal["float32", "bfloat16", "float16"]
 
 
 class Part(BaseModel):
-    """A table of a recipe: unknown keys are errors, values do not change."""
+    """A table of a recipe: unknown keys are errors, values do not change.
 
+    Attributes:
+        free: keys that may be others when a run goes on: they change how fast it is or what one
+            sees of it, or are meant to be changed on the way.
+    """
+
+    free: ClassVar[tuple[str, ...]] = ()
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DataRecipe(Part):
     """Which pictures: the first `held_out` are for validation, the next `count` for training."""
 
+    free = ("workers", "cache")
     dataset: str
     options: dict[str, Any] = {}
     count: Count
@@ -39,12 +47,16 @@ class DataRecipe(Part):
 class OptimRecipe(Part):
     """Optimizer and learning-rate course."""
 
+    free = (
+        *("muon_lr", "adam_lr", "momentum", "betas", "weight_decay", "clip"),
+        *("warmup", "course", "cooldown"),
+    )
     name: Literal["muon", "adamw"] = "muon"
     convs: bool = Field(default=False, description="Muon also takes dense convolutions, flattened")
     muon_lr: Positive = 2e-3
     adam_lr: Positive = 1e-3
-    momentum: Share = 0.95
-    betas: tuple[float, float] = (0.9, 0.98)
+    momentum: Decay = 0.95
+    betas: tuple[Decay, Decay] = (0.9, 0.98)
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     clip: Positive = Field(default=1.0, description="largest norm of all gradients together")
     warmup: Annotated[int, Field(ge=0)] = Field(default=200, description="steps of linear rise")
@@ -109,6 +121,7 @@ class Recipe(Part):
     Every kind of model has a subclass that names its `kind` and adds a table of that name.
     """
 
+    free = ("accumulate", "precision", "device", "start", "stop", "cadence")
     kind: Any = Field(description="its name, a literal of the subclass")
     seed: int = 0
     batch: Count = Field(description="pictures in a step, over all processes")
@@ -127,3 +140,30 @@ class Recipe(Part):
         if self.accumulate > self.batch:
             raise ValueError(f"accumulate is at most batch, {self.batch}")
         return self
+
+
+def first_change(begun: Mapping[str, Any], recipe: Part) -> tuple[str, Any, Any] | None:
+    """The first key by which a recipe is not the one that a run was begun with.
+
+    Args:
+        begun: what `model_dump` with mode "json" said of the recipe then. Keys that it lacks, as
+            those of older versions do, are not compared; nor are `Part.free` ones.
+        recipe: the recipe now.
+
+    Returns:
+        The dotted key, its value then and its value now; None where the run may go on.
+    """
+    return _change(begun, recipe.model_dump(mode="json"), recipe, "")
+
+
+def _change(begun: Any, now: Any, part: object, key: str) -> tuple[str, Any, Any] | None:
+    if not isinstance(begun, Mapping) or not isinstance(now, Mapping):
+        return None if begun == now else (key, begun, now)
+    free = part.free if isinstance(part, Part) else ()
+    for name in (name for name in now if name in begun and name not in free):
+        below = _change(
+            begun[name], now[name], getattr(part, name, None), f"{key}.{name}".lstrip(".")
+        )
+        if below:
+            return below
+    return None

@@ -22,7 +22,7 @@ from artdiff.train.ema import Ema
 from artdiff.train.optim import Optimizer, build_optimizer
 from artdiff.train.precision import LossScale, autocast
 from artdiff.train.ranks import Ranks
-from artdiff.train.recipe import OptimRecipe, Recipe
+from artdiff.train.recipe import OptimRecipe, Recipe, first_change
 from artdiff.train.report import Report
 from artdiff.train.task import Task
 
@@ -94,8 +94,8 @@ class Run:
     def resume(self) -> None:
         """Go on from the newest checkpoint; a run made longer goes on from before its cooldown."""
         place = (0, 0.0, False)
-        if self.ranks.first:
-            facts = self._read()
+        with self.ranks.together():
+            facts = self._read() if self.ranks.first else None
             place = (facts["step"], facts["minutes"], facts["cooling"]) if facts else place
         place = self.ranks.share(place)
         assert isinstance(place, tuple)
@@ -106,6 +106,8 @@ class Run:
 
     def _read(self) -> dict | None:
         found = load_checkpoint(self.folder)
+        if found:
+            self._compare(found[1]["recipe"])
         before = self.folder / "before-cooldown.safetensors"
         if found and found[1]["cooling"]:
             self.step, self.minutes = found[1]["step"], found[1]["minutes"]
@@ -118,11 +120,6 @@ class Run:
         if found is None:
             return None
         tensors, facts = found
-        if facts["recipe"]["kind"] != self.recipe.kind:
-            raise PresetError(
-                f"{self.folder} holds a run of kind {facts['recipe']['kind']!r}, "
-                f"not {self.recipe.kind!r}; take another folder"
-            )
         try:
             self.task.model.load_state_dict(section(tensors, "model"))
             for number, average in enumerate(self.averages.values()):
@@ -136,6 +133,21 @@ class Run:
                 "take another folder, or the recipe it was begun with"
             ) from error
         return facts
+
+    def _compare(self, begun: dict) -> None:
+        """Refuse a recipe that would make another run of the one in the folder."""
+        change = first_change(begun, self.recipe)
+        if change is None:
+            return
+        key, then, now = change
+        if key == "kind":
+            raise PresetError(
+                f"{self.folder} holds a run of kind {then!r}, not {now!r}; take another folder"
+            )
+        raise PresetError(
+            f"{key}: {now!r}, but the run in {self.folder} was begun with {then!r}; "
+            "take another folder"
+        )
 
     def advance(self) -> float:
         """One training step; returns its loss."""
@@ -212,7 +224,7 @@ class Run:
         """Write ``model.safetensors``, and the other averages beside it."""
         final = self.folder / "model.safetensors"
         for number, (name, average) in enumerate(self.averages.items()):
-            facts = {**self.task.finish(average.model), "average": name}
+            facts = {**self.task.finish(average.model), "average": name, **self._pictures()}
             facts |= {"step": self.step, "minutes": self.minutes}
             weights = average.model.state_dict()
             half = {n: t.half() if t.is_floating_point() else t for n, t in weights.items()}
@@ -220,3 +232,9 @@ class Run:
             write_tensors(path, half, facts)
         self.task.export(final)
         return final
+
+    def _pictures(self) -> dict:
+        """What the pictures were, as `artdiff.model.TrainedOn` reads it."""
+        data = self.recipe.data
+        options = data.model_dump(mode="json")["options"]
+        return {"dataset": data.dataset, "dataset_options": options, "held_out": data.held_out}

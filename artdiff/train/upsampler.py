@@ -53,13 +53,14 @@ class UpsamplerTask(DiffusionTask):
         assert isinstance(recipe, UpsamplerRecipe)
         self.table = recipe.upsampler
         self._prepare(recipe, recipe.upsampler, dataset, cache)
-        if any(side % self.table.factor for side in self.examples.size):
-            height, width = self.examples.size
-            raise PresetError(
-                f"upsampler.factor: {self.table.factor} does not divide pictures of "
-                f"{width}x{height}"
-            )
         self.model = SuperResUNet(self.config)
+
+    def _check_size(self, height: int, width: int) -> None:
+        factor = self.table.factor
+        if height % factor or width % factor:
+            raise PresetError(
+                f"upsampler.factor: {factor} does not divide pictures of {width}x{height}"
+            )
 
     def _network(
         self, model: nn.Module, x0: Tensor, y: Tensor | None, noise: Noise | None
