@@ -196,7 +196,8 @@ class DiffusionTask(Task):
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Loss on held-out pictures at evenly spaced steps, always with the same noise.
 
-        ``error/...`` is the mean square error by quarter of the steps, ``bits`` the bound.
+        ``error/...`` is the mean square error by quarter of the steps, ``vb`` the bound from one
+        step of each picture, without its constant prior term, and ``bits`` the whole bound.
         """
         count = min(self.part.validation, self.recipe.data.held_out)
         losses, errors, terms = [], [], []
@@ -216,7 +217,9 @@ class DiffusionTask(Task):
                     first = self.part.steps * place // 4
                     numbers[f"error/t from {first}"] = quarter.mean().item()
         if terms:
-            numbers["vb"] = torch.cat(terms).mean().item() * self.part.steps
+            first, rest = torch.cat(terms).tensor_split([1])  # t = 0 stands for no other step
+            share = (self.part.steps - 1) / max(len(rest), 1)
+            numbers["vb"] = first.item() + rest.sum().item() * share
         if self.part.bound:
             numbers["bits"] = self._bits(model)
         return numbers
