@@ -50,8 +50,8 @@ class Sampler(Protocol[S]):
     order: ClassVar[int]
     nfe: ClassVar[int]
 
-    def init(self) -> S:
-        """Give the state before the first step."""
+    def init(self, steps: int) -> S:
+        """Give the state before the first of `steps` steps."""
         ...
 
     def step(
@@ -103,7 +103,7 @@ def sample(
         levels: from noise to clean, as `artdiff.grid.levels` gives them.
         noise: of B seeds; step i draws from ``noise.at(i)``.
     """
-    state = sampler.init()
+    state = sampler.init(len(levels) - 1)
     for index, (a, b) in enumerate(pairwise(levels)):
         x, x0, state = sampler.step(denoise, x, a, b, state, noise.at(index))
         yield Step(index, a, b, x, x0)

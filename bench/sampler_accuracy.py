@@ -114,15 +114,17 @@ GRIDS: dict[str, Callable[[int], Tensor]] = {
 
 
 def levels(sigmas: Tensor) -> list[Level]:
-    """Variance-preserving levels of sigmas above 0, and the clean one."""
-    kept = [s.double() for s in sigmas if s > 0]
-    noisy = [Level(1 / (1 + s**2).sqrt(), s / (1 + s**2).sqrt()) for s in kept]
-    one = torch.ones((), dtype=torch.float64)
-    return [*noisy, Level(one, one * 0)]
+    """Variance-preserving levels of sigmas."""
+    return [Level(1 / (1 + s**2).sqrt(), s / (1 + s**2).sqrt()) for s in sigmas.double()]
+
+
+def closed(sigmas: Tensor) -> Tensor:
+    """The same with 0 at the end."""
+    return torch.cat([sigmas, sigmas.new_zeros(1)])
 
 
 def ours(name: str, options: dict[str, Any], sigmas: Tensor, starts: Tensor) -> Tensor:
-    """Our sampler on some sigmas."""
+    """Our sampler on some sigmas, as far as they go."""
     grid = levels(sigmas)
     x, sampler = starts * grid[0].alpha, SAMPLERS[name](**options)
     for step in sample(sampler, denoise, x, grid, Noise([0] * len(x))):
@@ -230,8 +232,8 @@ DIFFUSERS: dict[str, tuple[str, dict[str, Any], int, str, dict[str, Any]]] = {
 
 def diffusers_samples(
     library: Any, kind: str, options: dict[str, Any], steps: int, starts: Tensor
-) -> tuple[Tensor, Tensor, int]:
-    """A scheduler of diffusers, whose model knows the exact sigma: sigmas, samples, calls."""
+) -> tuple[Tensor, Tensor]:
+    """A scheduler of diffusers, whose model knows the exact sigma: its walk, and samples."""
     scheduler = getattr(library, kind)(
         num_train_timesteps=1000, trained_betas=BETAS.tolist(), **options
     )
@@ -247,7 +249,8 @@ def diffusers_samples(
         if scaled:
             scheduler.scale_model_input(x, t)
         x = scheduler.step(epsilon, t, x, return_dict=False)[0]
-    return sigmas[sigmas > 0].unique_consecutive(), x, len(scheduler.timesteps)
+    walk = sigmas.unique_consecutive()  # some stop at a sigma above 0, some stand still there
+    return (walk if len(walk) > len(scheduler.timesteps) else closed(walk)), x
 
 
 def steps_for(calls: int, each: int) -> int:
@@ -262,9 +265,8 @@ def peers(starts: Tensor) -> Iterator[tuple[str, int, Tensor, Tensor, str, dict[
         for label, (loop, extra, each, mine, options) in K_LOOPS.items():
             for grid, make in GRIDS.items():
                 for calls in CALLS:
-                    sigmas = make(steps_for(calls, each))
-                    with_end = torch.cat([sigmas, torch.zeros(1).double()])
-                    x = getattr(k, loop)(Counted(), starts, with_end, disable=True, **extra)
+                    sigmas = closed(make(steps_for(calls, each)))
+                    x = getattr(k, loop)(Counted(), starts, sigmas, disable=True, **extra)
                     yield f"k-diffusion {label} {grid}", calls, x, sigmas, mine, options
         for calls in CALLS:
             x = k.sample_dpm_fast(Counted(), starts, LOW, HIGH, calls, disable=True)
@@ -277,7 +279,7 @@ def peers(starts: Tensor) -> Iterator[tuple[str, int, Tensor, Tensor, str, dict[
     for label, (kind, extra, each, mine, options) in DIFFUSERS.items():
         for calls in CALLS:
             steps = steps_for(calls, each)
-            sigmas, x, _ = diffusers_samples(library, kind, extra, steps, starts)
+            sigmas, x = diffusers_samples(library, kind, extra, steps, starts)
             yield f"diffusers {label}", calls, x, sigmas, mine, options
 
 
@@ -322,7 +324,7 @@ def measure(starts: Tensor) -> None:
     print()
     for label, (name, options) in UNTUNED.items():
         for grid, make in GRIDS.items():
-            found = [cell(ours(name, options, make(n), starts), target) for n in CALLS]
+            found = [cell(ours(name, options, closed(make(n)), starts), target) for n in CALLS]
             print(line(f"artdiff {label} {grid}", found))
     stored = {int(n): Solver.model_validate(s) for n, s in json.loads(STORE.read_text()).items()}
     tuned = [cell(solved(stored[n], starts), target) for n in CALLS]

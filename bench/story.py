@@ -246,7 +246,7 @@ class Guided:
     order: ClassVar[int] = 1
     nfe: ClassVar[int] = 1
 
-    def init(self) -> None:
+    def init(self, steps: int) -> None:
         return None
 
     def step(

@@ -66,7 +66,7 @@ K_DIFFUSION = {
     "euler_ancestral": EulerAncestral(),
     "euler_ancestral_eta": EulerAncestral(eta=0.6, s_noise=1.1),
     "heun": Heun(),
-    "heun_churn": Heun(churn=1.6 / 8, s_tmin=0.1, s_tmax=10, s_noise=1.02),
+    "heun_churn": Heun(s_churn=1.6, s_tmin=0.1, s_tmax=10, s_noise=1.02),
     "dpm2": DPM2(),
     "lms": LMS(),
     "lms2": LMS(solver_order=2),
@@ -82,15 +82,15 @@ K_DIFFUSION = {
 }
 DIFFUSERS = {
     "deis1": DEIS(solver_order=1),
-    "deis2": DEIS(solver_order=2),
-    "deis3": DEIS(),
+    "deis2": DEIS(solver_order=2, lower_order_final=False),
+    "deis3": DEIS(lower_order_final=False),
     **{
-        f"unipc{order}_{variant}": UniPC(solver_order=order, variant=variant)
+        f"unipc{order}_{variant}": UniPC(order, variant, lower_order_final=False)
         for order in (1, 2, 3) for variant in ("bh1", "bh2")
     },
-    "unip2_bh1": UniPC(solver_order=2, variant="bh1", corrector=False),
-    "unip2_bh2": UniPC(solver_order=2, corrector=False),
-    "unip3": UniPC(corrector=False),
+    "unip2_bh1": UniPC(2, "bh1", corrector=False, lower_order_final=False),
+    "unip2_bh2": UniPC(2, corrector=False, lower_order_final=False),
+    "unip3": UniPC(corrector=False, lower_order_final=False),
     "dpmpp_2m": DPMpp2M(),
     "dpmpp_3m": DPMpp3M(),
 }  # fmt: skip

@@ -62,7 +62,7 @@ DETERMINISTIC = {
 ORDERS = [(sampler, order) for order, group in DETERMINISTIC.items() for sampler in group]
 STOCHASTIC = [
     *(DDPM(), DDIM(eta=0.5), EulerAncestral(), DPMpp2MSDE(), DPMpp3MSDE(), DPMppSDE()),
-    *(DPMpp2S(eta=1.0), Heun(churn=0.3, s_tmax=30.0), Restart()),
+    *(DPMpp2S(eta=1.0), Heun(s_churn=0.3 * 12, s_tmax=30.0), Restart()),
 ]
 VARIANTS = [
     *(DPMpp3MSDE(eta=0.5, curvature=1.0), DPMppSDE(eta=0.5), DPMpp2MSDE(eta=0.5)),
@@ -284,7 +284,7 @@ SAME = {
     "unipc 2 is dpmpp_2m": (UniPC(solver_order=2, corrector=False), DPMpp2M()),
     "adaptive at ease is dpmpp_2s": (Adaptive(rtol=1.0, atol=1.0), DPMpp2S()),
     "restart out of reach is heun": (Restart(intervals=((1e-9, 1e-8),)), Heun()),
-    "churn out of reach is none": (Heun(churn=0.3, s_tmin=1e5), Heun()),
+    "churn out of reach is none": (Heun(s_churn=0.3 * 12, s_tmin=1e5), Heun()),
 }
 
 
@@ -297,13 +297,28 @@ def test_identities(name, schedule):
     torch.testing.assert_close(*pair, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("kind", [DEIS, UniPC])
+@pytest.mark.parametrize("steps, lowered", [(8, True), (14, True), (15, False), (20, False)])
+def test_the_order_falls_at_the_end_of_few_steps(kind, steps, lowered):
+    grid = levels(VPLinear(), steps)
+    third, second = kind(lower_order_final=False), kind(solver_order=2)
+    x, state = UNIT * grid[0].sigma, third.init(steps)
+    for index, (a, b) in enumerate(pairwise(grid)):
+        now = second if lowered and index == steps - 2 else third
+        x, _, state = now.step(GAUSSIAN, x, a, b, state, Noise([0, 1]))
+    found = last(kind(), GAUSSIAN, UNIT * grid[0].sigma, grid)
+    torch.testing.assert_close(found, x, rtol=1e-12, atol=1e-12)
+    unlowered = last(third, GAUSSIAN, UNIT * grid[0].sigma, grid)
+    assert torch.equal(found, unlowered) != lowered
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
 def test_unipc_3_without_corrector_is_the_whole_parabola(schedule):
     """After the second step, in which it takes half of a straight line's weight."""
     grid = levels(schedule, 12, start=0.9)
     x, noise = UNIT, Noise([0, 1])
     parabola, unipc = DPMpp3M(curvature=1.0), UniPC(corrector=False)
-    one, two = parabola.init(), unipc.init()
+    one, two = parabola.init(20), unipc.init(20)
     for a, b in pairwise(grid[:3]):
         _, _, one = parabola.step(GAUSSIAN, x, a, b, one, noise)
         _, _, two = unipc.step(GAUSSIAN, x, a, b, two, noise)
@@ -380,7 +395,7 @@ def test_restart_walks_its_intervals_as_often_as_asked():
 
 def test_churn_goes_up_before_it_goes_down():
     grid = levels(EDM(), 6)
-    seen = asked(Heun(churn=0.2, s_tmin=0.1, s_tmax=30), grid)
+    seen = asked(Heun(s_churn=0.2 * 6, s_tmin=0.1, s_tmax=30), grid)
     sigmas = [float(at.sigma) for at in seen]
     starts = [float(at.sigma) for at in grid[:-1]]
     wanted = [s * (1.2 if 0.1 <= s <= 30 else 1) for s in starts]
@@ -463,7 +478,7 @@ def test_transfer_to_the_same_level_changes_nothing():
 
 
 WRONG = [
-    (DDIM, {"eta": 1.1}), (DPMpp2MSDE, {"eta": -1}), (Euler, {"eta": 0}), (Heun, {"churn": 0.5}),
+    (DDIM, {"eta": 1.1}), (DPMpp2MSDE, {"eta": -1}), (Euler, {"eta": 0}), (Heun, {"s_churn": -1}),
     (LMS, {"solver_order": 5}), (UniPC, {"variant": "bh3"}), (Restart, {"intervals": [[2, 1]]}),
     (Restart, {"intervals": [[0.0, 0.1]]}), (Adaptive, {"rtol": 0}), (DPMpp3M, {"curvature": 2}),
     (PLMS, {"solver_order": 4}), (DEIS, {"solver_order": 0}), (Restart, {"intervals": [0.1, 0.2]}),

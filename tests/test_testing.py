@@ -415,7 +415,7 @@ class Changing(Euler.__mro__[1]):
     name, order, nfe, Options = "changing", 1, 1, Euler.Options
     count: int = 0
 
-    def init(self):
+    def init(self, steps):
         return None
 
     def step(self, denoise, x, a, b, state, noise):

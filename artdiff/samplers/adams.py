@@ -21,7 +21,17 @@ from artdiff.noise import Level
 from artdiff.options import NoOptions
 from artdiff.random import Noise
 from artdiff.sample import transfer
-from artdiff.samplers.weights import Past, Seen, blend, lagrange, moments, place, recall, spread
+from artdiff.samplers.weights import (
+    Past,
+    Seen,
+    Trail,
+    blend,
+    lagrange,
+    moments,
+    place,
+    recall,
+    spread,
+)
 
 __all__ = ["DEIS", "IPNDM", "LMS", "PLMS"]
 
@@ -70,7 +80,7 @@ class LMS:
     order: ClassVar[int] = 4
     nfe: ClassVar[int] = 1
 
-    def init(self) -> Past:
+    def init(self, steps: int) -> Past:
         return ()
 
     def step(
@@ -94,33 +104,39 @@ class DEIS:
 
     Zhang & Chen, "Fast Sampling of Diffusion Models with Exponential Integrator", arXiv
     2204.13902, Eq. 15 with polynomials in :math:`\log\rho`. The last step, to sigma = 0, is
-    Euler's.
+    Euler's; with few steps the one before it looks at two (`Trail`).
     """
 
     class Options(BaseModel, extra="forbid"):
         """Options of deis."""
 
         solver_order: int = Field(3, ge=1, le=3, description="How many steps are looked at.")
+        lower_order_final: bool = Field(
+            True, description="Fall to order 2 and 1 at the end of a walk of fewer than 15 steps."
+        )
 
     solver_order: int = 3
+    lower_order_final: bool = True
     name: ClassVar[str] = "deis"
     order: ClassVar[int] = 3
     nfe: ClassVar[int] = 1
 
-    def init(self) -> Past:
-        return ()
+    def init(self, steps: int) -> Trail:
+        return Trail.begin(steps, self.lower_order_final)
 
     def step(
-        self, denoise: Denoise, x: Tensor, a: Level, b: Level, state: Past, noise: Noise
-    ) -> tuple[Tensor, Tensor, Past]:
+        self, denoise: Denoise, x: Tensor, a: Level, b: Level, state: Trail, noise: Noise
+    ) -> tuple[Tensor, Tensor, Trail]:
         x0 = denoise(x, a)
         here, there = place(a), place(b)
-        past = recall(Seen(here, to_epsilon(x0, x, a)), state, self.solver_order)
+        most = state.most(self.solver_order)
+        past = recall(Seen(here, to_epsilon(x0, x, a)), state.past, most)
         h = there - here
         if not math.isfinite(h):
-            return transfer(x, x0, a, b), x0, past
+            return transfer(x, x0, a, b), x0, state.on(past)
         nodes = [(there - one.at) / h for one in past]  # from b backwards the weight is moments'
-        return _step(x, x0, a, b, past, lagrange(nodes, moments(h, len(nodes)))), x0, past
+        weights = lagrange(nodes, moments(h, len(nodes)))
+        return _step(x, x0, a, b, past, weights), x0, state.on(past)
 
 
 @dataclass(frozen=True)
@@ -146,7 +162,7 @@ class IPNDM:
     order: ClassVar[int] = 2
     nfe: ClassVar[int] = 1
 
-    def init(self) -> Past:
+    def init(self, steps: int) -> Past:
         return ()
 
     def step(
@@ -171,7 +187,7 @@ class PLMS:
     nfe: ClassVar[int] = 2
     Options: ClassVar[type[BaseModel]] = NoOptions
 
-    def init(self) -> Past:
+    def init(self, steps: int) -> Past:
         return ()
 
     def step(

@@ -52,7 +52,7 @@ class Adaptive:
     order: ClassVar[int] = 2
     nfe: ClassVar[int] = 27
 
-    def init(self) -> None:
+    def init(self, steps: int) -> None:
         return None
 
     def step(

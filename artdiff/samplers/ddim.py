@@ -41,7 +41,7 @@ class DDIM:
     order: ClassVar[int] = 1
     nfe: ClassVar[int] = 1
 
-    def init(self) -> None:
+    def init(self, steps: int) -> None:
         return None
 
     def step(

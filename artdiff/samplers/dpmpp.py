@@ -52,7 +52,7 @@ class DPMpp2M:
     nfe: ClassVar[int] = 1
     Options: ClassVar[type[BaseModel]] = NoOptions
 
-    def init(self) -> Past | None:
+    def init(self, steps: int) -> Past | None:
         return None
 
     def step(
@@ -87,7 +87,7 @@ class DPMpp2MSDE:
     order: ClassVar[int] = 2
     nfe: ClassVar[int] = 1
 
-    def init(self) -> Past | None:
+    def init(self, steps: int) -> Past | None:
         return None
 
     def step(

@@ -42,7 +42,7 @@ class DPMpp2S:
     order: ClassVar[int] = 2
     nfe: ClassVar[int] = 2
 
-    def init(self) -> None:
+    def init(self, steps: int) -> None:
         return None
 
     def step(
@@ -89,7 +89,7 @@ class DPMppSDE:
     order: ClassVar[int] = 2
     nfe: ClassVar[int] = 2
 
-    def init(self) -> None:
+    def init(self, steps: int) -> None:
         return None
 
     def step(

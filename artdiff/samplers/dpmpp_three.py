@@ -70,7 +70,7 @@ class DPMpp3M:
     order: ClassVar[int] = 2
     nfe: ClassVar[int] = 1
 
-    def init(self) -> Past:
+    def init(self, steps: int) -> Past:
         return ()
 
     def step(
@@ -106,7 +106,7 @@ class DPMpp3MSDE:
     order: ClassVar[int] = 2
     nfe: ClassVar[int] = 1
 
-    def init(self) -> Past:
+    def init(self, steps: int) -> Past:
         return ()
 
     def step(

@@ -35,7 +35,7 @@ class Euler:
     nfe: ClassVar[int] = 1
     Options: ClassVar[type[BaseModel]] = NoOptions
 
-    def init(self) -> None:
+    def init(self, steps: int) -> None:
         return None
 
     def step(
@@ -72,7 +72,7 @@ class EulerAncestral:
     order: ClassVar[int] = 1
     nfe: ClassVar[int] = 1
 
-    def init(self) -> None:
+    def init(self, steps: int) -> None:
         return None
 
     def step(

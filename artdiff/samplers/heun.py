@@ -30,24 +30,20 @@ class Heun:
     where :math:`\varepsilon_b` is found at the Euler step. Karras et al., arXiv 2206.00364,
     Algorithm 1. Where alpha_a = 0 or sigma_b = 0 the step is Euler's, one model call.
 
-    With churn :math:`\gamma > 0` each step first goes up to :math:`\hat\sigma = (1 + \gamma)
-    \sigma_a`, Algorithm 2:
+    With :math:`\gamma = \min(s_{churn} / N, \sqrt 2 - 1) > 0` each of the N steps first goes up
+    to :math:`\hat\sigma = (1 + \gamma) \sigma_a`, Algorithm 2:
 
     .. math::
         \hat x = x_a + s_{noise} \sqrt{\hat\sigma^2 - \sigma_a^2}\; z
 
-    where :math:`s_{tmin} \le \sigma_a / \alpha_a \le s_{tmax}`. Their :math:`S_{churn}` is
-    gamma times the number of steps. The order is that of gamma = 0.
+    where :math:`s_{tmin} \le \sigma_a / \alpha_a \le s_{tmax}`. The order is that without churn.
     """
 
     class Options(BaseModel, extra="forbid"):
         """Options of heun."""
 
-        churn: float = Field(
-            0.0,
-            ge=0,
-            le=math.sqrt(2) - 1,
-            description="How much noise a step adds at first.",
+        s_churn: float = Field(
+            0.0, ge=0, le=1000, description="How much noise is added, in all steps together."
         )
         s_tmin: float = Field(0.0, ge=0, description="No churn where sigma / alpha is below.")
         s_tmax: float = Field(
@@ -60,7 +56,7 @@ class Heun:
             description="Strength of that noise; a bit above 1 is usual.",
         )
 
-    churn: float = 0.0
+    s_churn: float = 0.0
     s_tmin: float = 0.0
     s_tmax: float = 1e6
     s_noise: float = 1.0
@@ -68,23 +64,23 @@ class Heun:
     order: ClassVar[int] = 2
     nfe: ClassVar[int] = 2
 
-    def init(self) -> None:
-        return None
+    def init(self, steps: int) -> float:
+        return min(self.s_churn / steps, math.sqrt(2) - 1)
 
     def step(
-        self, denoise: Denoise, x: Tensor, a: Level, b: Level, state: None, noise: Noise
-    ) -> tuple[Tensor, Tensor, None]:
-        if self.churn and self.s_tmin <= spread(a) <= self.s_tmax:
-            up = math.sqrt((1 + self.churn) ** 2 - 1) * self.s_noise
+        self, denoise: Denoise, x: Tensor, a: Level, b: Level, state: float, noise: Noise
+    ) -> tuple[Tensor, Tensor, float]:
+        if state and self.s_tmin <= spread(a) <= self.s_tmax:
+            up = math.sqrt((1 + state) ** 2 - 1) * self.s_noise
             x = x + up * a.sigma * noise.normal(x, STREAM)
-            a = Level(a.alpha, (1 + self.churn) * a.sigma)
+            a = Level(a.alpha, (1 + state) * a.sigma)
         x0 = denoise(x, a)
         ahead = transfer(x, x0, a, b)
         if a.alpha == 0 or b.sigma == 0:
-            return ahead, x0, None
+            return ahead, x0, state
         slope = (to_epsilon(x0, x, a) + to_epsilon(denoise(ahead, b), ahead, b)) / 2
         ratio = b.alpha / a.alpha
-        return ratio * x + (b.sigma - ratio * a.sigma) * slope, x0, None
+        return ratio * x + (b.sigma - ratio * a.sigma) * slope, x0, state
 
 
 @dataclass(frozen=True)
@@ -104,7 +100,7 @@ class DPM2:
     nfe: ClassVar[int] = 2
     Options: ClassVar[type[BaseModel]] = NoOptions
 
-    def init(self) -> None:
+    def init(self, steps: int) -> None:
         return None
 
     def step(

@@ -34,7 +34,7 @@ class LCM:
     nfe: ClassVar[int] = 1
     Options: ClassVar[type[BaseModel]] = NoOptions
 
-    def init(self) -> None:
+    def init(self, steps: int) -> None:
         return None
 
     def step(

@@ -67,7 +67,7 @@ class Restart:
     order: ClassVar[int] = 2
     nfe: ClassVar[int] = 4
 
-    def init(self) -> None:
+    def init(self, steps: int) -> None:
         return None
 
     def step(
@@ -76,9 +76,9 @@ class Restart:
         if b.sigma == 0:
             last = [pair for pair in self.intervals if pair[0] < spread(a) < pair[1]]
             x = self._restart(denoise, x, a, last, noise)
-            x, x0, _ = Heun().step(denoise, x, a, b, None, noise)
+            x, x0, _ = Heun().step(denoise, x, a, b, 0.0, noise)
             return x, x0, None
-        x, x0, _ = Heun().step(denoise, x, a, b, None, noise)
+        x, x0, _ = Heun().step(denoise, x, a, b, 0.0, noise)
         here = [pair for pair in self.intervals if spread(a) > pair[0] >= spread(b)]
         return self._restart(denoise, x, b, here, noise), x0, None
 

@@ -84,7 +84,7 @@ class Tuned:
         pairs = zip(alpha.unbind(), sigma.unbind(), strict=True)
         return [*(Level(a, s) for a, s in pairs), Level(one, one * 0)]
 
-    def init(self) -> Past:
+    def init(self, steps: int) -> Past:
         return ()
 
     def step(

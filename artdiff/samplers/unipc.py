@@ -13,7 +13,7 @@ from artdiff.denoise import Denoise
 from artdiff.noise import Level
 from artdiff.random import Noise
 from artdiff.sample import transfer
-from artdiff.samplers.weights import Past, Seen, blend, lagrange, moments, place, recall
+from artdiff.samplers.weights import Past, Seen, Trail, blend, lagrange, moments, place, recall
 
 __all__ = ["UniPC"]
 
@@ -21,7 +21,7 @@ __all__ = ["UniPC"]
 class Walked(NamedTuple):
     """What UniPC remembers: x0 seen before, and where the last step began."""
 
-    past: Past = ()
+    trail: Trail
     x: Tensor | None = None
     a: Level | None = None
 
@@ -40,7 +40,8 @@ class UniPC:
     the :math:`\rho` make the step exact for polynomials, whatever B is (Eq. 9), which is how it is
     computed here; B matters for two, where :math:`\rho = 1/2`. The corrected x is carried on, what
     the model said at the predicted one is kept. Order p + 1 with the corrector, p without. The
-    steps from alpha = 0 and to sigma = 0 are of first order and not corrected.
+    steps from alpha = 0 and to sigma = 0 are of first order and not corrected; with few steps the
+    last but one looks at two (`Trail`).
     """
 
     class Options(BaseModel, extra="forbid"):
@@ -51,16 +52,20 @@ class UniPC:
             "bh2", description="B(h) of the paper; bh1 suits few steps without guidance."
         )
         corrector: bool = Field(True, description="Mend each step with what is seen after it.")
+        lower_order_final: bool = Field(
+            True, description="Fall to order 2 and 1 at the end of a walk of fewer than 15 steps."
+        )
 
     solver_order: int = 3
     variant: Literal["bh1", "bh2"] = "bh2"
     corrector: bool = True
+    lower_order_final: bool = True
     name: ClassVar[str] = "unipc"
     order: ClassVar[int] = 4
     nfe: ClassVar[int] = 1
 
-    def init(self) -> Walked:
-        return Walked()
+    def init(self, steps: int) -> Walked:
+        return Walked(Trail.begin(steps, self.lower_order_final))
 
     def step(
         self, denoise: Denoise, x: Tensor, a: Level, b: Level, state: Walked, noise: Noise
@@ -68,11 +73,12 @@ class UniPC:
         x0 = denoise(x, a)
         now = Seen(place(a), x0)
         if self.corrector and state.x is not None and state.a is not None:
-            x = self._go(state.x, (*state.past, now), state.a, a)
-        past = recall(now, state.past, self.solver_order)
+            x = self._go(state.x, (*state.trail.past, now), state.a, a)
+        past = recall(now, state.trail.past, state.trail.most(self.solver_order))
         finite = math.isfinite(now.at) and math.isfinite(place(b))
         ahead = self._go(x, past, a, b)
-        return ahead, x0, Walked(past, x if finite else None, a if finite else None)
+        trail = state.trail.on(past)
+        return ahead, x0, Walked(trail, x if finite else None, a if finite else None)
 
     def _go(self, x: Tensor, past: Past, a: Level, b: Level) -> Tensor:
         """Carry x from a to b by what was seen at a (first), before it and perhaps at b."""

@@ -20,6 +20,7 @@ from artdiff.noise import Level
 __all__ = [
     "Past",
     "Seen",
+    "Trail",
     "ancestral",
     "between",
     "blend",
@@ -40,6 +41,33 @@ class Seen(NamedTuple):
 
 Past = tuple[Seen, ...]
 """What a sampler remembers, the latest first."""
+
+FEW = 15
+"""With fewer steps than these the order falls to 2 and 1 in the last two steps."""
+
+
+class Trail(NamedTuple):
+    """What a sampler of third order remembers, and how many of its steps are left, this one too.
+
+    In few steps the last ones reach far, and a parabola drawn on so far swings out: there
+    fewer are looked at, as Lu et al., "DPM-Solver++", do in their program for few steps.
+    """
+
+    left: int
+    few: bool
+    past: Past = ()
+
+    @classmethod
+    def begin(cls, steps: int, lower: bool) -> Trail:
+        return cls(steps, lower and steps < FEW)
+
+    def most(self, order: int) -> int:
+        """How many values the step may use: `order`, or less at the end of few steps."""
+        return min(order, self.left) if self.few else order
+
+    def on(self, past: Past) -> Trail:
+        """After a step."""
+        return Trail(self.left - 1, self.few, past)
 
 
 def place(at: Level) -> float:
