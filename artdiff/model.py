@@ -6,6 +6,7 @@ import hashlib
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -60,15 +61,23 @@ class ModelCard:
 
         :raises ModelError: a weight file is missing.
         """
-        sha = hashlib.sha256()
-        for name in self.weights:
-            file = self.folder.joinpath(name)
+        files = [self.folder.joinpath(name) for name in self.weights]
+        for file in files:
             if not file.is_file():
                 raise ModelError(f"{file}: the weights of model {self.name!r} are missing")
-            with file.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    sha.update(block)
-        return sha.hexdigest()[:16]
+        stats = [file.stat() for file in files if isinstance(file, Path)]
+        return _hashed(tuple(files), tuple((s.st_size, s.st_mtime_ns) for s in stats))
+
+
+@lru_cache(maxsize=64)
+def _hashed(files: tuple[Traversable | Path, ...], seen: tuple[tuple[int, int], ...]) -> str:
+    """Hash files, once in a process while `seen`, their sizes and times of change, is the same."""
+    sha = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                sha.update(block)
+    return sha.hexdigest()[:16]
 
 
 @dataclass(frozen=True)

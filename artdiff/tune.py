@@ -160,14 +160,14 @@ class Effort:
     """How hard to look.
 
     Attributes:
-        iterations: gradient steps; 0 leaves it at the closed form.
+        gradient_steps: gradient steps; 0 leaves it at the closed form.
         batch: samples in each.
         rate: Adam's, for weights; the grid's is three times that.
         few: whether to try four grids to begin with, or nine.
         chunk: samples that are asked at once where no gradient is needed.
     """
 
-    iterations: int = 0
+    gradient_steps: int = 0
     batch: int = 4
     rate: float = 2e-3
     few: bool = True
@@ -204,14 +204,15 @@ def refine(
         past = free.tril(-1)
         return fractions, kept, past + torch.diag(1 - kept - past.sum(1))
 
-    for index in range(effort.iterations):
+    for index in range(effort.gradient_steps):
         if index % 50 == 0:
             now = _solver(*parts())
             chance = _errors(bound, path, now, effort.chunk).sqrt()
             chance = (chance + chance.mean()) / (2 * chance.sum())
-        warm = min(1, (index + 1) / (0.1 * effort.iterations + 1))
+        warm = min(1, (index + 1) / (0.1 * effort.gradient_steps + 1))
+        course = warm * (1 + math.cos(math.pi * index / effort.gradient_steps)) / 2
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
-            group["lr"] = rate * warm * (1 + math.cos(math.pi * index / effort.iterations)) / 2
+            group["lr"] = rate * course
         rows = torch.multinomial(chance, effort.batch, replacement=True, generator=draw)
         with torch.enable_grad():
             samples = _walk(bound(rows), path.start[rows], *parts())
@@ -271,7 +272,7 @@ def tune(
     refined = best
     for refined in refine(bound, path, best, effort, seed):
         yield refined
-    if effort.iterations:
+    if effort.gradient_steps:
         ended = samples(bound, path.start, refined, effort.chunk)
         better = _score(ended, path) < least
         yield refined if better else best
@@ -279,7 +280,8 @@ def tune(
 
 def work(effort: Effort) -> int:
     """Say how often `tune` yields."""
-    return len(grids(1.0, 0.0, 1, effort.few)) + effort.iterations + bool(effort.iterations)
+    refined = effort.gradient_steps + bool(effort.gradient_steps)
+    return len(grids(1.0, 0.0, 1, effort.few)) + refined
 
 
 def chunked(bound: Bound, rows: Tensor, chunk: int) -> Denoise:

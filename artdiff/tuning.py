@@ -38,7 +38,7 @@ class Request:
         samples: how many samples to tune on.
         held: how many are in the hold-out.
         reference: steps of the reference, of two model calls each.
-        iterations: gradient steps for each count; 0 stays with the closed form.
+        gradient_steps: gradient steps for each count; 0 stays with the closed form.
         batch: samples in a gradient step.
         seed: of the tuned samples; those of the hold-out begin a million later.
     """
@@ -48,13 +48,13 @@ class Request:
     samples: int = 24
     held: int = 24
     reference: int = 40
-    iterations: int = 0
+    gradient_steps: int = 0
     batch: int = 4
     seed: int = 0
 
     def calls(self, counts: Sequence[int]) -> int:
         """How many ticks of `begin` and of `tune_count` there will be, about one a model call."""
-        return 4 * self.reference + sum(counts) * (4 + 4 * self.iterations + 2)
+        return 4 * self.reference + sum(counts) * (4 + 4 * self.gradient_steps + 2)
 
 
 def captions(dataset: Any, count: int) -> tuple[list[str], list[str]]:
@@ -175,7 +175,7 @@ def tune_count(
     from artdiff.tune_path import distance, ends
 
     steps = untuned.preset.sampler.steps
-    effort = Effort(iterations=request.iterations, batch=request.batch, chunk=chunk)
+    effort = Effort(gradient_steps=request.gradient_steps, batch=request.batch, chunk=chunk)
     between = ends(tuned.model.schedule)
     found = tune(tuned.bound, tuned.path, between, steps, effort, request.seed)
     solvers = []

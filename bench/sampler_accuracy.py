@@ -348,7 +348,7 @@ def tune_all() -> None:
     path = reference(denoise, starts, (first, 0.0), 150)
     found = {}
     for calls in CALLS:
-        effort = Effort(iterations=800, batch=1024, few=False, chunk=4096)
+        effort = Effort(gradient_steps=800, batch=1024, few=False, chunk=4096)
         *_, solver = tune(lambda rows: denoise, path, (first, last), calls, effort)
         found[calls] = solver.model_dump(mode="json")
         STORE.write_text(json.dumps(found) + "\n")

@@ -13,6 +13,7 @@ if find_spec("open_clip") is None:
 
 from artdiff.errors import PresetError
 from artdiff.openclip import import_open_clip
+from artdiff.registry import create_registry
 from artdiff.train import loop
 from artdiff.train.checkpoint import load_checkpoint
 from artdiff.train.clip import ClipTask, contrastive_loss
@@ -113,6 +114,22 @@ def test_open_clip_loads_the_folder(run):
     assert right == pytest.approx(validations(run)[-1]["retrieval/text"], abs=0.04)
     same = to_images(np.stack([np.asarray(p) for p in pictures[:4]]))
     torch.testing.assert_close(torch.stack([preprocess(p) for p in pictures[:4]]), same)
+
+
+def test_evaluation_can_use_the_folder(run):
+    """Pooled features of pictures that have the model's size are its embeddings."""
+    kind = create_registry().get("feature_extractors", "open_clip")
+    extractor = kind(kind.Options(model=f"local-dir:{run}"))
+    data = Halves()
+    pictures = torch.stack([torch.from_numpy(data.picture(i)).permute(2, 0, 1) for i in range(8)])
+    images = extractor.pictures(pictures)["aligned"]
+    texts = extractor.texts([data.caption(i, 0) for i in range(8)])
+    assert images.shape == texts.shape == (8, texts.shape[1])
+    model = open_clip.create_model(f"local-dir:{run}").eval()
+    mean, std = model.visual.image_mean, model.visual.image_std
+    scaled = (pictures / 255 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    with torch.no_grad():
+        torch.testing.assert_close(images, model.encode_image(scaled), rtol=1e-4, atol=1e-5)
 
 
 def test_words_that_no_caption_had_are_empty(run):

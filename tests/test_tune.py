@@ -142,7 +142,7 @@ def test_a_fit_is_exact_where_the_answer_never_changes():
 
 def test_refining_lowers_the_error_and_keeps_the_first_level(path):
     begun = plain(grids(*ends(SCHEDULE), 5)[4])
-    effort = Effort(iterations=40, batch=64, rate=1e-2, chunk=256)
+    effort = Effort(gradient_steps=40, batch=64, rate=1e-2, chunk=256)
     found = list(refine(every(MIXTURE), path, begun, effort))
     assert len(found) == 40 and found[-1].fractions[0] == begun.fractions[0]
     errors = [distance(solve(MIXTURE, path.start, s), path.end).rms for s in (begun, found[-1])]
@@ -175,11 +175,11 @@ def test_gradients_flow_as_finite_differences_say(path):
 
 
 def test_tune_yields_as_often_as_it_says_and_is_repeatable(path):
-    effort = Effort(iterations=5, batch=16, chunk=256)
+    effort = Effort(gradient_steps=5, batch=16, chunk=256)
     found = list(tune(every(MIXTURE), path, ends(SCHEDULE), 4, effort))
     assert len(found) == work(effort) and found[-1].steps == 4
     assert list(tune(every(MIXTURE), path, ends(SCHEDULE), 4, effort))[-1] == found[-1]
-    plain = Effort(iterations=0, chunk=256)
+    plain = Effort(gradient_steps=0, chunk=256)
     assert len(list(tune(every(MIXTURE), path, ends(SCHEDULE), 4, plain))) == work(plain) == 4
 
 
@@ -202,7 +202,7 @@ def test_a_row_has_the_conditioning_of_its_own(path):
     own = reference(bound(torch.arange(256)), path.start, ends(SCHEDULE), 40)
     begun, _ = fit(bound(torch.arange(256)), own, grids(*ends(SCHEDULE), 4)[4])
     before = distance(samples(bound, own.start, begun, 50), own.end).rms
-    *_, after = refine(bound, own, begun, Effort(iterations=30, batch=32, rate=3e-3, chunk=50))
+    *_, after = refine(bound, own, begun, Effort(gradient_steps=30, batch=32, rate=3e-3, chunk=50))
     assert distance(samples(bound, own.start, after, 50), own.end).rms < before
 
 

@@ -55,7 +55,7 @@ COUNTS = (4, 5, 6, 8, 10, 12, 16)
     help="Steps of the reference, two model calls each.",
 )
 @click.option(
-    "--iterations",
+    "--gradient-steps",
     type=click.IntRange(0, 100_000),
     default=0,
     show_default=True,
@@ -79,7 +79,7 @@ def tune_model(
     samples: int,
     held: int,
     reference: int,
-    iterations: int,
+    gradient_steps: int,
     seed: int,
     out: Path | None,
     again: bool,
@@ -124,7 +124,7 @@ def tune_model(
             samples=samples,
             held=held,
             reference=reference,
-            iterations=iterations,
+            gradient_steps=gradient_steps,
             seed=seed,
         )
         fresh = _run(registry, model, plan, missing, request, fresh, target)

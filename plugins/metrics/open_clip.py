@@ -25,7 +25,9 @@ class OpenClip:
 
     class Options(BaseModel, extra="forbid"):
         model: str = Field(
-            "ViT-B-32", description="A name that open_clip knows, or hf-hub:OWNER/NAME."
+            "ViT-B-32",
+            description="A name that open_clip knows, hf-hub:OWNER/NAME, or local-dir:FOLDER as "
+            "artdiff train writes it.",
         )
         weights: str = Field(
             "",
@@ -38,16 +40,16 @@ class OpenClip:
     def __init__(self, options: Options) -> None:
         self.options, self.library = options, import_open_clip()
         name, weights = options.model, options.weights
-        local, hub = Path(weights), name.startswith("hf-hub:")
-        if not hub and name not in self.library.list_models():
+        local, whole = Path(weights), name.startswith(("hf-hub:", "local-dir:"))
+        if not whole and name not in self.library.list_models():
             raise ModelError(f"open_clip knows no model {name!r}; try -f model=ViT-B-32")
-        if not weights and not hub:
+        if not weights and not whole:
             raise ModelError(f"open_clip's {name} needs weights: -f weights=FILE or a tag")
         if local.suffix and not local.is_file():
             raise ModelError(f"{weights}: no such file")
         try:
             self.network: Any = self.library.create_model(
-                name, pretrained=weights or None, require_pretrained=not hub
+                name, pretrained=weights or None, require_pretrained=not whole
             )
         except Exception as error:
             line = str(error).strip().splitlines()[0]
