@@ -138,7 +138,6 @@ def castle(k: Kit) -> None:
         p.rect(x + w * 0.12, -h, w * 0.38, h, shade(stone, -0.1))
         p.polygon([(x - w * 0.66, -h), (x, -h - w * 1.25), (x + w * 0.66, -h)], roof)
         p.rect(x - 2.5, -h + 9, 5, 9, k.pane(), corner=2.5)
-    p.line([(0, -103), (0, -110)], k.lit("#5a4238"), 2)
     p.rect(-9, -24, 18, 24, k.lit("#5a4238"), corner=9)
 
 

@@ -15,8 +15,19 @@ LINES_ONLY = ("line art", "blueprint")
 MOST_WORDS = 24
 
 
-def _article(phrase: str) -> str:
-    return "an" if phrase[0] in "aeio" and not phrase.startswith(("one", "uni")) else "a"
+PAIRS = (
+    "sunglasses", "glasses", "gloves", "socks", "shoes", "headphones", "scissors", "fries",
+    "pancakes", "grapes", "confetti", "books", "music", "yoga", "corn", "wheat", "sushi", "ramen",
+    "bamboo", "popcorn",
+)  # fmt: skip
+"""Ends of names that take no article."""
+
+
+def _with_article(phrase: str) -> str:
+    if phrase.endswith(PAIRS) and not phrase.endswith("wine glasses"):
+        return phrase
+    an = phrase[0] in "aeio" and not phrase.startswith(("one", "uni"))
+    return f"{'an' if an or phrase.startswith('umb') else 'a'} {phrase}"
 
 
 class Writer:
@@ -34,6 +45,12 @@ class Writer:
     def color(self, name: str) -> str:
         return self.pick(words.COLOR_WORDS.get(name, [name]))
 
+    def shows_colors(self, record: Record) -> bool:
+        """Whether to speak of colours: rarely where the style or the grade hides them."""
+        if record["style"] in LINES_ONLY or record["grade"] in ("sepia", "mono"):
+            return self.maybe(0.12)
+        return record["grade"] != "synthwave" or self.maybe(0.5)
+
     def noun(self, name: str, many: bool) -> str:
         entry = object_words(OBJECTS[name])
         which = int(self.rng.random() ** 1.3 * len(entry.singular))
@@ -43,10 +60,9 @@ class Writer:
         """ "a big red fox", "two foxes", "fox", "a fox and an owl"."""
         count = record["count"]
         phrase = self.noun(record["object"], count > 1)
-        lines = record["style"] in LINES_ONLY
-        if record["color"] and not (lines and self.maybe(0.8)):
+        if record["color"] and self.shows_colors(record):
             phrase = f"{self.color(record['color'])} {phrase}"
-        elif record["natural"] and not lines and self.maybe(0.22):
+        elif record["natural"] and self.maybe(0.22) and self.shows_colors(record):
             phrase = f"{self.color(record['natural'])} {phrase}"
         if record["mood"] == "cute" and self.maybe(0.2):
             phrase = f"{self.pick(words.MOODS['cute'])} {phrase}"
@@ -56,10 +72,10 @@ class Writer:
         if count > 1:
             phrase = f"{self.pick(words.NUMBERS[count])} {phrase}"
         elif self.maybe(0.72):
-            phrase = f"{_article(phrase)} {phrase}"
+            phrase = _with_article(phrase)
         if record["second"]:
             other = self.noun(record["second"], False)
-            other = f"{_article(other)} {other}" if self.maybe(0.72) else other
+            other = _with_article(other) if self.maybe(0.72) else other
             phrase = f"{phrase} {self.pick(words.BESIDE)} {other}"
         if record["view"] == "distant":
             return f"{phrase} {self.pick(words.VIEWS['distant'])}"
@@ -79,8 +95,8 @@ class Writer:
 
     def ground(self, record: Record, phrase: str) -> list[str]:
         """The background, joined to the phrase or as parts of their own."""
-        seen = 0.2 if record["style"] in (*LINES_ONLY, "neon", "chalk") else 0.8
-        if not self.maybe(seen):
+        seen = 0.3 if record["style"] in ("neon", "chalk") else 0.8
+        if not self.maybe(seen) or not self.shows_colors(record):
             return []
         colors = " and ".join(self.color(c) for c in record["colors"])
         what = self.pick(words.GROUNDS[record["ground"]]) if self.maybe(0.8) else ""
@@ -91,20 +107,27 @@ class Writer:
         if not phrase:
             return [place]
         if self.maybe(0.7):
-            return [f"{phrase} on a {place}"]
+            return [f"{phrase} on {_with_article(place)}"]
         return [phrase, place]
 
     def scene(self, record: Record) -> list[str]:
-        where = self.pick(words.SCENES[record["scene"]])
+        names = words.SCENES[record["scene"]]
+        where = self.pick(names)
+        if record["object"] is None and self.maybe(0.6):
+            where = self.pick([n for n in names if not n.startswith(PREPOSITIONS)] or names)
         lead, when = where, []
         if record["object"] is not None:
-            if not where.startswith(PREPOSITIONS):
-                where = f"in the {where}" if self.maybe(0.6) else where
-            lead = f"{self.subject(record)} {where}"
-            if self.maybe(0.12):
-                lead, when = where, [self.subject(record)]
+            if not where.startswith(PREPOSITIONS) and self.maybe(0.65):
+                where = self.pick([n for n in names if n.startswith(PREPOSITIONS)] or [where])
+            subject = self.subject(record)
+            if where.startswith(PREPOSITIONS) and self.maybe(0.88):
+                lead = f"{subject} {where}"
+            elif self.maybe(0.5):
+                lead, when = subject, [where]
+            else:
+                lead, when = where, [subject]
         if record["time"] and self.maybe(0.86):
-            light = self.pick(words.LIGHTS[record["time"]].words)
+            light = self.light(record)
             if self.maybe(0.6) and not when:
                 lead += f" {light}"
             else:
@@ -114,6 +137,13 @@ class Writer:
         if words.WEATHERS[record["weather"]] and self.maybe(0.9):
             when.append(self.pick(words.WEATHERS[record["weather"]]))
         return [lead, *when]
+
+    def light(self, record: Record) -> str:
+        """A name of the time of day; no blue sky in the rain."""
+        names = words.LIGHTS[record["time"]].words
+        if record["weather"] not in ("clear", "clouds", "rainbow"):
+            names = [n for n in names if "sunny" not in n and "blue sky" not in n]
+        return self.pick(names)
 
     def pattern(self, record: Record) -> list[str]:
         name = self.pick(words.PATTERNS[record["pattern"]])
@@ -139,7 +169,7 @@ class Writer:
             what = self.pick(words.SCENES[record["scene"]])
         options = [self.pick(words.STYLES[record["style"]])]
         if record["time"]:
-            options.append(self.pick(words.LIGHTS[record["time"]].words))
+            options.append(self.light(record))
         if record["object"] and record["scene"]:
             options.append(self.pick(words.SCENES[record["scene"]]))
         extra = self.pick(options)
@@ -168,6 +198,8 @@ class Writer:
                 filler = ""
             else:
                 extras.append(f"{style} style" if form > 0.92 else style)
+        if filler and parts[0].startswith(PREPOSITIONS):
+            filler = filler.removesuffix(" of")
         if filler:
             parts[0] = f"{filler} {parts[0]}"
         if self.maybe(0.12):

@@ -47,8 +47,10 @@ def _cast(record: Record) -> list[str]:
     return [record["pose"]] * record["count"]
 
 
-def _row(count: int, side: float, center: float) -> list[float]:
-    return [center + (i - (count - 1) / 2) * side * 1.04 for i in range(count)]
+def _columns(count: int, side: float, center: float) -> list[float]:
+    return [
+        center + (i - (count - 1) / 2) * side * (0.98, 0.98, 0.86)[count - 1] for i in range(count)
+    ]
 
 
 def _portrait(paint: Paint, rng: np.random.Generator, record: Record) -> None:
@@ -56,7 +58,7 @@ def _portrait(paint: Paint, rng: np.random.Generator, record: Record) -> None:
     second = COLORS[record["colors"][1]] if len(record["colors"]) > 1 else None
     paint_ground(paint, rng, record["ground"], base, second)
     cast = _cast(record)
-    side = {1: float(rng.uniform(168, 198)), 2: 116.0, 3: 80.0}[len(cast)]
+    side = {1: float(rng.uniform(168, 198)), 2: 122.0, 3: 94.0}[len(cast)]
     feet = 128 + side * 0.5
     if record["view"] == "close-up":
         side, feet = 300.0, 292.0
@@ -65,7 +67,7 @@ def _portrait(paint: Paint, rng: np.random.Generator, record: Record) -> None:
     floats = object_words(OBJECTS[record["object"]]).home == "a" and record["ground"] != "sunset"
     look = Look(Kit(paint, rng, lambda c: c, color=_dye(record)), strength=0.12)
     shadow = shade(base, -0.7)
-    for pose, x in zip(cast, _row(len(cast), side, 128), strict=True):
+    for pose, x in zip(cast, _columns(len(cast), side, 128), strict=True):
         if record["view"] != "close-up":
             drop = 12 if floats else 0
             paint.ellipse(x, feet + drop, side * 0.34, side * 0.045, shadow, 0.22, blur=3)
@@ -93,18 +95,35 @@ def _scene(paint: Paint, rng: np.random.Generator, record: Record) -> None:
     time = record["time"] or "day"
     season = record["season"] or "summer"
     scenery = Scenery(paint, rng, time, record["weather"], season)
-    view = PLACES[scene](scenery)
+    view = _place(scenery, scene)
     if record["object"]:
         _stand_in(scenery, record, view)
     if scene not in words.INDOORS:
         scenery.veil(view.ground - 40)
 
 
+def _place(s: Scenery, scene: str) -> View:
+    """Paint a place, mirrored or not and seen from more or less near."""
+    zoom, flip = s.uniform(1.0, 1.12), s.chance(0.5)
+    with s.paint.moved(128, 238, zoom, flip=flip):
+        s.paint.canvas.translate(-128, -238)
+        view = PLACES[scene](s)
+    x, y = s.sun
+    s.sun = (128 + (x - 128) * (-zoom if flip else zoom), 238 + (y - 238) * zoom)
+    ground, horizon, far = (
+        238 + (y - 238) * zoom for y in (view.ground, view.horizon, view.far_ground)
+    )
+    return replace(view, ground=min(ground, 244.0), horizon=horizon, far_ground=far)
+
+
 def _look(scenery: Scenery, record: Record, far: float) -> Look:
     light = scenery.light
-    soft = 0.35 if scenery.dark else 0.2
+    soft = 0.62 if scenery.dark else 0.25
     ambient = mix(light.ambient, (1, 1, 1), soft)
-    tint, tinted = mix(light.tint, scenery.haze, 0.3), light.tinted * 0.5 + far
+    tint, tinted = (
+        mix(light.tint, scenery.haze, 0.3),
+        light.tinted * (0.3 if scenery.dark else 0.45) + far,
+    )
     if record["scene"] in words.SKYLESS:
         ambient, tint, tinted = (1.0, 1.0, 1.0), light.tint, 0.0
     if record["scene"] == "underwater":
@@ -130,14 +149,14 @@ def _stand_in(s: Scenery, record: Record, view: View) -> None:
     cast = _cast(record)
     home = object_words(OBJECTS[record["object"]]).home
     side = SIDES[record["size"]] * s.uniform(0.94, 1.08)
-    side = min(side, {1: 168.0, 2: 108.0, 3: 78.0}[len(cast)])
+    side = min(side, {1: 168.0, 2: 116.0, 3: 90.0}[len(cast)])
     center = {"left": 76.0, "center": 128.0, "right": 180.0}[record["place"]]
     distant = record["view"] == "distant"
     flies = view.surface == "air" or (
         home == "a" and view.surface != "table" and record["second"] is None
     )
     look = _look(s, record, 0.22 if distant else 0.0)
-    for pose, x in zip(cast, _row(len(cast), side, center), strict=True):
+    for pose, x in zip(cast, _columns(len(cast), side, center), strict=True):
         kit = look.kit if pose == record["pose"] else look.kit.plain()
         if flies:
             low = (
@@ -152,6 +171,8 @@ def _stand_in(s: Scenery, record: Record, view: View) -> None:
         wet = view.surface == "water" and not flies
         if not flies and not wet:
             _shadow(s, look, x, feet, side)
+        if s.dark and record["scene"] not in words.SKYLESS:
+            s.paint.glow(x, feet - side * 0.5, side * 0.85, mix(s.haze, s.light.rim, 0.4), 0.42)
         people = _is_person(record, pose)
         draw(s.paint, pose, replace(look, kit=kit), x, feet, side, 0, record["flip"], people)
         if wet:

@@ -27,11 +27,9 @@ def _body(k: Kit, x: float, size: float, dress: bool, arm: Point) -> RGB:
         p.line([foot, (foot[0] + 5 * u, -3 * u)], k.lit("#4a3630"), 6.5 * u)
     shoulder = (x, -70 * u)
     p.line([shoulder, (x - 11 * u, -56 * u), (x - 9 * u, -44 * u)], shade(coat, -0.15), 7.5 * u)
-    hem, waist = (19, -30) if dress else (13, -38)
-    p.polygon(
-        [(x - 8 * u, -76 * u), (x + 8 * u, -76 * u), (x + hem * u, waist * u), (x - hem * u, waist * u)],
-        coat, smooth=7 * u,
-    )  # fmt: skip
+    top, hem, waist = 8 * u, (19 if dress else 13) * u, (-30 if dress else -38) * u
+    trunk = [(x - top, -76 * u), (x + top, -76 * u), (x + hem, waist), (x - hem, waist)]
+    p.polygon(trunk, coat, smooth=7 * u)
     p.line(
         [shoulder, ((x + arm[0]) / 2 + 3 * u, (-66 * u + arm[1]) / 2 + 5 * u), arm], coat, 7.5 * u
     )

@@ -71,12 +71,21 @@ def gradient(picture: np.ndarray, sigma: float = 1.0) -> tuple[np.ndarray, np.nd
     return cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)
 
 
+def steepness(picture: np.ndarray, sigma: float = 1.0) -> np.ndarray:
+    """Length of the steepest channel's gradient, (H, W)."""
+    dx, dy = gradient(picture, sigma)
+    return np.sqrt(strongest(cv2.multiply(dx, dx) + cv2.multiply(dy, dy)))
+
+
+def strongest(picture: np.ndarray) -> np.ndarray:
+    """The largest channel of every pixel, (H, W)."""
+    red, green, blue = cv2.split(picture)
+    return cv2.max(cv2.max(red, green), blue)
+
+
 def edges(picture: np.ndarray, width: int, level: float = 0.16) -> np.ndarray:
     """Strength of colour edges in [0, 1] as lines of about `width` pixels, (H, W)."""
-    dx, dy = gradient(picture)
-    strength = (
-        cv2.magnitude(dx, dy).max(-1) if dx.ndim == 2 else np.sqrt((dx * dx + dy * dy).max(-1))
-    )
+    strength = steepness(picture)
     lines = np.clip((strength - level) * 4, 0, 1)
     if width > 1:
         lines = cv2.dilate(lines, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width)))

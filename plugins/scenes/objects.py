@@ -1,4 +1,4 @@
-"""Objects: icons of the Fluent Emoji set (MIT, see NOTICE) drawn from their SVG, and our makers'."""
+"""Objects: icons of the Fluent Emoji set (MIT, see NOTICE), from their SVG, and our makers'."""
 
 from __future__ import annotations
 
@@ -141,7 +141,8 @@ def _drawing(pose: str, color: RGB | None, skin: int, hair: int) -> skia.SVGDOM:
         return f"#{code}"
 
     body = HEX.sub(paint, icon["body"])
-    svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" width="32" height="32">{body}</svg>'
+    head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" width="32" height="32">'
+    svg = f"{head}{body}</svg>"
     # The stream must copy: skia reads it after Python has let go of the bytes.
     return skia.SVGDOM.MakeFromStream(skia.MemoryStream(svg.encode(), copyData=True))
 

@@ -277,24 +277,24 @@ class Paint:
 
     def mirror(self, waterline: float, stretch: float, alpha: float, depth: float) -> None:
         """Reflect what stands above a waterline in the water below it, fading with depth."""
+        placed = self.canvas.getTotalMatrix()
+        top, low = (placed.mapXY(0, y).y() for y in (waterline, min(waterline + depth, SIZE + 40)))
         picture = self.surface.makeImageSnapshot()
-        sheet = skia.Rect(0, waterline, SIZE, min(waterline + depth, SIZE))
-        blur = skia.Paint(ImageFilter=skia.ImageFilters.Blur(0.8, 2.0))
-        self.canvas.saveLayer(sheet, blur)
+        sheet = skia.Rect(0, top, picture.width(), low)
+        self.canvas.save()
+        # In pixels, so that it holds however the place around it is moved or mirrored.
+        self.canvas.resetMatrix()
+        self.canvas.saveLayer(sheet, skia.Paint(ImageFilter=skia.ImageFilters.Blur(0.8, 2.0)))
         self.canvas.save()
         self.canvas.clipRect(sheet)
-        self.canvas.translate(0, waterline * (1 + stretch))
+        self.canvas.translate(0, top * (1 + stretch))
         self.canvas.scale(1, -stretch)
-        self.canvas.drawImageRect(
-            picture,
-            skia.Rect(0, 0, SIZE, SIZE),
-            skia.SamplingOptions(skia.FilterMode.kLinear),
-            skia.Paint(Alphaf=alpha),
-        )
+        linear = skia.SamplingOptions(skia.FilterMode.kLinear)
+        self.canvas.drawImage(picture, 0, 0, linear, skia.Paint(Alphaf=alpha))
         self.canvas.restore()
         fade = skia.GradientShader.MakeLinear(
-            points=[(0, waterline), (0, waterline + depth)],
-            colors=[colour4((0, 0, 0), 1), colour4((0, 0, 0), 0.1)],
+            points=[(0, top), (0, low)], colors=[colour4((0, 0, 0), 1), colour4((0, 0, 0), 0.1)]
         )
         self.canvas.drawRect(sheet, skia.Paint(Shader=fade, BlendMode=skia.BlendMode.kDstIn))
+        self.canvas.restore()
         self.canvas.restore()

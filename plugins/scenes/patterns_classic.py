@@ -9,7 +9,6 @@ import skia
 
 from .paint import RGB, SIZE, Paint, mix, polar, shade
 
-
 Pattern = Callable[[Paint, np.random.Generator, list[RGB]], None]
 
 

@@ -150,15 +150,41 @@ def jungle(s: Scenery) -> View:
     return View(236, 150, far_ground=216)
 
 
+def _stalk(s: Scenery, x: float, foot: float, width: float, far: float) -> None:
+    """One tall bamboo stalk with its joints and a few long leaves."""
+    green = s.code(("#6fae4c", "#5fa552", "#86bb58")[int(s.rng.integers(3))], far)
+    lean = s.uniform(-8, 8)
+    s.paint.line([(x, foot), (x + lean, -10)], green, width)
+    s.paint.line(
+        [(x - width * 0.2, foot), (x + lean - width * 0.2, -10)], shade(green, 0.18), width * 0.25
+    )
+    step = 30 + width
+    for i in range(int(foot / step) + 1):
+        y = foot - step * (i + 0.6)
+        at = x + lean * (foot - y) / (foot + 10)
+        s.paint.line([(at - width / 2, y), (at + width / 2, y)], shade(green, -0.28), width * 0.2)
+        if i % 2 and y < 130:
+            side = 1 if (i // 2) % 2 else -1
+            for drop in (10, 22):
+                reach = side * (22 + width)
+                tip, mid = (at + reach, y + drop), (at + reach * 0.55, y + drop * 0.1)
+                s.paint.polygon(
+                    [(at, y), mid, tip, (at + reach * 0.4, y + drop * 0.7)],
+                    shade(green, -0.14),
+                    smooth=4,
+                )
+
+
 def bamboo(s: Scenery) -> View:
     s.sky(170)
-    for count, y, h, far in ((6, 196, 200, 0.62), (4, 206, 236, 0.34)):
-        s.row(flora.bamboo, count, y, h, far)
-        s.mist(190, 80, 0.35)
+    for count, foot, width, far in ((8, 200, 8, 0.62), (6, 208, 12, 0.36)):
+        for i in range(count):
+            _stalk(s, 256 * (i + 0.5) / count + s.uniform(-12, 12), foot, width, far)
+        s.mist(186, 90, 0.35)
     s.ground(204, rgb("#6fa352"))
-    s.paint.polygon([(118, 203), (140, 203), (196, 262), (64, 262)], s.code("#dcc795"))
-    for x in (20, 232):
-        s.place(flora.bamboo, x, 228 + s.uniform(-6, 6), s.uniform(246, 276), 0.02)
+    s.paint.polygon([(118, 205), (140, 205), (196, 262), (64, 262)], s.code("#dcc795"), smooth=10)
+    for x in (10, 42, 218, 248):
+        _stalk(s, x + s.uniform(-6, 6), 226, 18, 0.03)
     return View(240, 170, far_ground=214)
 
 

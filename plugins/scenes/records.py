@@ -120,6 +120,8 @@ def _subject(rng: Random, record: Record) -> None:
         other = _object(rng, record["scene"])
         if other != name:
             record["second"], record["second_pose"] = other, rng.choice(poses(other))
+    if record["style"] in COARSE:
+        record["count"] = min(record["count"], 2)
     if portrait:
         if record["count"] == 1 and not record["second"] and rng.random() < 0.1:
             record["view"] = "close-up"
@@ -200,7 +202,7 @@ def draw_record(rng: Random) -> Record:
         )
         record["colors"] = _palette(rng, 2 if two else 1)
         body = record["color"] or record["natural"]
-        while record["colors"][0] == body:
+        while body and any(_alike(body, color) for color in record["colors"]):
             record["colors"] = _palette(rng, len(record["colors"]))
         if rng.random() < 0.65:
             record["grade"] = "natural"
@@ -215,6 +217,13 @@ def draw_record(rng: Random) -> Record:
         record["grade"] = "natural"
     record["mood"] = _mood(rng, record)
     return record
+
+
+@cache
+def _alike(first: str, second: str) -> bool:
+    """Whether an object of one colour would be lost on a ground of the other."""
+    a, b = words.COLORS[first], words.COLORS[second]
+    return sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) < 0.16
 
 
 def _palette(rng: Random, count: int) -> list[str]:

@@ -34,7 +34,6 @@ class View:
     horizon: float
     surface: str = "land"
     far_ground: float = 0.0
-    glow: float = 0.0
 
 
 class Scenery:
@@ -143,13 +142,13 @@ class Scenery:
     def disc(self, horizon: float) -> None:
         x, p = self.sun[0], self.paint
         if self.light.disc == "sun":
-            y, r, core, glow = self.uniform(36, 60), 19, rgb("#ffd84d"), rgb("#fff3b8")
+            y, r, core, glow = self.uniform(46, 68), 19, rgb("#ffd84d"), rgb("#fff3b8")
         elif self.light.disc == "low sun":
             y, r, core, glow = horizon - self.uniform(20, 60), 21, rgb("#fff3cc"), rgb("#ffe3a8")
         elif self.light.disc == "big sun":
             y, r, core, glow = horizon - self.uniform(4, 34), 34, rgb("#ffe07a"), rgb("#ffb05c")
         elif self.light.disc == "moon":
-            y, r, core, glow = self.uniform(38, 64), 19, rgb("#f8f3da"), rgb("#b8c8f4")
+            y, r, core, glow = self.uniform(50, 74), 19, rgb("#f8f3da"), rgb("#b8c8f4")
         else:
             return
         self.sun = (x, y)
@@ -185,7 +184,7 @@ class Scenery:
                     self._ray(rgb(code), alpha)
 
     def _ray(self, color: RGB, alpha: float) -> None:
-        self.paint.canvas.clipRect(skia.Rect(-4, -62, 4, 8), True)
+        self.paint.canvas.clipRect(skia.Rect(-3, -62, 3, 8))
         self.paint.vertical([color, color, color], -62, 8, alphas=[0, alpha, 0])
 
     def cloud(self, x: float, y: float, size: float = 1.0) -> None:
@@ -228,7 +227,9 @@ class Scenery:
         self.paint.line(points, rgb("#fffbe0"), 4)
 
     def veil(self, ground: float) -> None:
-        """What falls or hangs in front of everything: rain, snow, fog."""
+        """What falls or hangs in front of everything: low light, rain, snow, fog."""
+        if self.light.disc in ("low sun", "big sun") and self.weather not in (*WET, "fog"):
+            self.paint.glow(*self.sun, 210, self.light.rim, 0.32)
         if self.weather == "fog":
             self.mist(ground - 26, 60, 0.6)
             self.mist(ground + 14, 60, 0.5)
@@ -288,7 +289,7 @@ class Scenery:
             dark = mix(shade(flank, -0.22), self.haze, 0.08)
             low = base - height * 0.05
             self.paint.polygon(
-                [(x, y), (fx, fy), (x + (fx - x) * 0.55, low), (x + side * 5, y + (low - y) * 0.5)],
+                [(x, y), (fx, fy), (x + (fx - x) * 0.55, low), (x + side * 5, (y + low) / 2)],
                 dark, 0.55,
             )  # fmt: skip
             if share:

@@ -99,7 +99,7 @@ def _tiles(size: int) -> tuple[np.ndarray, np.ndarray]:
     n = size // 8
     bumps = np.random.default_rng(3).uniform(-0.05, 0.05, (n, n, 1)).astype(np.float32)
     x, y = grid(size)
-    grout = (((x % 8 == 0) | (y % 8 == 0)) * 0.55).astype(np.float32)[..., None]
+    grout = (((x % 8 == 0) | (y % 8 == 0)) * 0.38).astype(np.float32)[..., None]
     return bumps, grout
 
 

@@ -6,8 +6,20 @@ import cv2
 import numpy as np
 
 from .filters import (
-    LUMA, PAPER, blur, color, edges, fixed_noise, flatten, frame, glow, grid, saturate, strokes,
-)  # fmt: skip
+    LUMA,
+    PAPER,
+    blur,
+    color,
+    edges,
+    fixed_noise,
+    flatten,
+    frame,
+    glow,
+    grid,
+    saturate,
+    strokes,
+    strongest,
+)
 
 
 def line_art(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -21,9 +33,9 @@ def line_art(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def neon(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    lines = edges(picture, 3)
+    lines = edges(blur(picture, 0.8), 3, 0.22)
     vivid = cv2.dilate(picture, np.ones((5, 5), np.uint8))
-    vivid = vivid / np.maximum(vivid.max(-1, keepdims=True), 0.05)
+    vivid = vivid / np.maximum(strongest(vivid), 0.05)[..., None]
     vivid = np.maximum(saturate(vivid, 2.2), 0.05)
     light = vivid * lines[..., None]
     halo = glow(light, 7) * 1.15 + blur(light, 2.0) * 0.5
@@ -65,13 +77,14 @@ def woodblock(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def chalk(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Pale, powdery lines and rubbed-in colour on a dark board."""
     size = picture.shape[0]
-    board = color("#22302c") + 0.02 * fixed_noise(size, 6, 11)[..., None]
-    pale = saturate(picture, 1.3) * 0.7 + 0.26
-    rubbed = 0.5 + 0.22 * strokes(size, 12.0, 0.6, 12) + 0.08 * fixed_noise(size, 40, 14)
-    fill = (np.clip(blur(picture, 1.5) @ LUMA * 1.3, 0.12, 1) * rubbed)[..., None]
-    line = (edges(picture, 3) * (0.7 + 0.2 * fixed_noise(size, 64, 13)))[..., None]
-    shown = board * (1 - fill) + pale * fill
-    return shown * (1 - line) + np.clip(pale + 0.22, 0, 1) * line
+    board = color("#1f2d2b") + 0.02 * fixed_noise(size, 6, 11)[..., None]
+    soft = blur(picture, 1.2)
+    bright = np.clip(saturate(soft, 1.5) * 0.72 + 0.3, 0, 1)
+    rubbed = 0.62 + 0.16 * strokes(size, 14.0, 0.6, 12) + 0.07 * fixed_noise(size, 40, 14)
+    fill = (np.clip((soft @ LUMA) * 0.95 - 0.05, 0.06, 0.62) * rubbed)[..., None]
+    line = (edges(picture, 3) * 0.92)[..., None]
+    shown = board * (1 - fill) + bright * fill
+    return shown * (1 - line) + np.clip(bright * 0.5 + 0.55, 0, 1) * line
 
 
 def crayon(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:

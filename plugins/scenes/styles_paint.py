@@ -8,9 +8,20 @@ import cv2
 import numpy as np
 
 from .filters import (
-    LUMA, PAPER, blur, color, edges, fixed_noise, flatten, frame, glow, gradient, grid, noise,
+    LUMA,
+    PAPER,
+    blur,
+    color,
+    edges,
+    fixed_noise,
+    flatten,
+    frame,
+    glow,
+    grid,
+    noise,
     saturate,
-)  # fmt: skip
+    steepness,
+)
 
 
 def watercolor(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -101,8 +112,7 @@ def clay(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     soft = (
         cv2.medianBlur((saturate(picture, 1.1) * 255).astype(np.uint8), 5).astype(np.float32) / 255
     )
-    dx, dy = gradient(soft, 1.5)
-    strength = np.sqrt((dx * dx + dy * dy).max(-1))
+    strength = steepness(soft, 1.5)
     inner = glow(np.clip(strength * 1.6, 0, 1), 6)
     below = np.roll(inner, -4, 0) - np.roll(inner, 5, 0)
     rounded = -np.clip(below * 1.5, -0.5, 0.5)[..., None]

@@ -74,32 +74,38 @@ def _light(
 
 LIGHTS = {
     "dawn": _light(
-        "#6f7fc4 #b79bd3 #ffc2b4 #ffe9c9|#7f9fd8 #c9b4dc #ffd0cc #fff0d8|#5f8fc0 #a8c4d8 #f8d8c8 #ffe8b8",
+        "#6f7fc4 #b79bd3 #ffc2b4 #ffe9c9|#7f9fd8 #c9b4dc #ffd0cc #fff0d8"
+        "|#5f8fc0 #a8c4d8 #f8d8c8 #ffe8b8",
         "#e6ccd8", "#ffb9a8", 0.2, "#ffe0b8", "low sun",
         "at dawn", "at sunrise", "in the early morning", "sunrise", "morning light",
     ),
     "day": _light(
-        "#3b95e6 #84caf6 #daf2fc|#4aa8e8 #9adcf4 #eafaf4|#5b8fe0 #9fc4f4 #e8f0fc",
+        "#3b95e6 #84caf6 #daf2fc|#4aa8e8 #9adcf4 #eafaf4"
+        "|#5b8fe0 #9fc4f4 #e8f0fc",
         "#ffffff", "#ffffff", 0.0, "#fff8d8", "sun",
         "on a sunny day", "at noon", "in daylight", "under a blue sky", "sunny day",
     ),
     "golden": _light(
-        "#6fa3d0 #f0cf98 #ffd98a #ffe7a8|#e0a060 #ffc878 #ffe098 #fff0c0|#88b4c8 #f4dca8 #ffcf88 #ffe0a0",
+        "#6fa3d0 #f0cf98 #ffd98a #ffe7a8|#e0a060 #ffc878 #ffe098 #fff0c0"
+        "|#88b4c8 #f4dca8 #ffcf88 #ffe0a0",
         "#ffe2b0", "#ffb040", 0.16, "#ffe890", "low sun",
         "at golden hour", "in golden light", "late afternoon", "warm evening light",
     ),
     "sunset": _light(
-        "#46286a #a93a6e #ef6f4a #ffc463|#2f3f80 #8f5a9a #f0808a #ffc8a0|#5a1f4a #c03a4a #f07838 #ffd060",
+        "#46286a #a93a6e #ef6f4a #ffc463|#2f3f80 #8f5a9a #f0808a #ffc8a0"
+        "|#5a1f4a #c03a4a #f07838 #ffd060",
         "#cf9aa0", "#ff8a4c", 0.28, "#ffb060", "big sun",
         "at sunset", "at sundown", "in the evening", "sunset", "sunset glow",
     ),
     "dusk": _light(
-        "#1c2a5c #3f4f90 #8a7ab8 #e8a8b0|#20305a #3f6a98 #88a8c0 #f0c8a8|#2a2050 #5a4088 #a868a8 #f0a0a8",
+        "#1c2a5c #3f4f90 #8a7ab8 #e8a8b0|#20305a #3f6a98 #88a8c0 #f0c8a8"
+        "|#2a2050 #5a4088 #a868a8 #f0a0a8",
         "#8f86b8", "#4a3f90", 0.28, "#f0a8b8", "",
         "at dusk", "at twilight", "at blue hour", "after sunset", "nightfall",
     ),
     "night": _light(
-        "#0a1030 #18245c #3a4f92|#0c1a3a #14385c #2f6a80|#160f38 #30206a #5f4a98",
+        "#0a1030 #18245c #3a4f92|#0c1a3a #14385c #2f6a80"
+        "|#160f38 #30206a #5f4a98",
         "#6678b4", "#1b2a66", 0.34, "#c8d8ff", "moon",
         "at night", "by night", "under the moon", "starry night", "at midnight", "moonlight",
     ),
@@ -136,11 +142,11 @@ SCENES = {
     "snow": ["in the snow", "on a snow field", "snow landscape", "snow"],
     "city": ["in the city", "city skyline", "city", "skyscrapers"],
     "village": ["in a village", "village", "small houses", "in the countryside"],
-    "volcano": ["volcano", "near a volcano", "volcano eruption"],
+    "volcano": ["near a volcano", "volcano", "volcano eruption"],
     "space": ["in space", "in outer space", "among the planets", "space"],
     "underwater": ["underwater", "under the sea", "in the deep sea", "coral reef"],
     "canyon": ["in a canyon", "red canyon", "grand canyon", "canyon"],
-    "waterfall": ["by a waterfall", "waterfall", "big waterfall"],
+    "waterfall": ["by a waterfall", "waterfall", "near a waterfall"],
     "river": ["by a river", "river valley", "winding river", "river"],
     "jungle": ["in the jungle", "jungle", "tropical forest", "in the rainforest"],
     "island": ["on an island", "desert island", "tropical island", "island"],
@@ -158,17 +164,17 @@ SCENES = {
     "station": ["in a space station", "spaceship window", "space station"],
     "clouds": ["above the clouds", "sea of clouds", "in the clouds"],
     "lavender": ["in a lavender field", "lavender field", "purple fields"],
-    "terraces": ["rice terraces", "on rice terraces", "green terraces"],
+    "terraces": ["on rice terraces", "rice terraces", "green terraces"],
     "cliffs": ["on a cliff", "coast with a lighthouse", "sea cliffs", "cliffs"],
     "japan": ["in japan", "mount fuji", "japanese landscape"],
     "bamboo": ["in a bamboo forest", "bamboo forest"],
     "pond": ["in a pond", "lotus pond", "water lilies", "pond"],
-    "floating": ["floating islands", "islands in the sky", "on a floating island"],
+    "floating": ["on a floating island", "floating islands", "islands in the sky"],
     "enchanted": ["in an enchanted forest", "magic forest", "mushroom forest"],
     "candy": ["in candy land", "candy land", "sweet land"],
-    "fairytale": ["fairy tale castle", "near a castle", "castle on a hill"],
+    "fairytale": ["near a castle", "fairy tale castle", "castle on a hill"],
     "ruins": ["in ancient ruins", "ancient ruins", "temple ruins"],
-    "synthgrid": ["retro grid", "synthwave landscape", "neon grid", "vaporwave sunset"],
+    "synthgrid": ["on a retro grid", "synthwave landscape", "neon grid", "vaporwave sunset"],
     "table": ["on a table", "on a wooden table", "still life"],
     "window": ["by the window", "at the window", "on a window sill"],
     "room": ["in a cozy room", "in a room", "living room"],
