@@ -256,6 +256,15 @@ class Paint:
             brush.setPathEffect(effect)
         self.canvas.drawPath(path, brush)
 
+    def field(self, pixels: np.ndarray, top: float = 0.0, bottom: float = SIZE) -> None:
+        """Stretch colours (H, W, 3) or colours with alpha (H, W, 4) in [0, 1] over a band."""
+        if pixels.shape[-1] == 3:
+            pixels = np.concatenate([pixels, np.ones_like(pixels[..., :1])], -1)
+        whole = np.ascontiguousarray((np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8))
+        image = skia.Image.fromarray(whole, colorType=skia.kRGBA_8888_ColorType)
+        linear = skia.SamplingOptions(skia.FilterMode.kLinear)
+        self.canvas.drawImageRect(image, skia.Rect(0, top, SIZE, bottom), linear)
+
     @contextmanager
     def moved(
         self, x: float, y: float, scale: float = 1.0, turn: float = 0.0, flip: bool = False

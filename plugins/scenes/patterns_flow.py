@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import skia
 
-from .paint import RGB, SIZE, Paint, mix, polar, shade, wave
+from .paint import RGB, Paint, mix, polar, shade, wave
 from .patterns_classic import Pattern
 
 
@@ -14,17 +13,6 @@ def _grid(cells: int) -> tuple[np.ndarray, np.ndarray]:
     """x and y in [0, 1] of `cells` x `cells` points, float32."""
     y, x = np.mgrid[0:cells, 0:cells].astype(np.float32) / (cells - 1)
     return x, y
-
-
-def _show(p: Paint, pixels: np.ndarray) -> None:
-    """Stretch an RGB field in [0, 1] over the picture."""
-    rgba = np.concatenate([np.clip(pixels, 0, 1), np.ones_like(pixels[..., :1])], -1)
-    image = skia.Image.fromarray(
-        np.ascontiguousarray((rgba * 255 + 0.5).astype(np.uint8)),
-        colorType=skia.kRGBA_8888_ColorType,
-    )
-    sampling = skia.SamplingOptions(skia.FilterMode.kLinear)
-    p.canvas.drawImageRect(image, skia.Rect(0, 0, SIZE, SIZE), sampling)
 
 
 def _bands(field: np.ndarray, stops: list[RGB], soft: float) -> np.ndarray:
@@ -52,7 +40,7 @@ def _marbling(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:
     a, b, d, e = rng.uniform(0, 6.3, 4)
     u = x + 0.16 * np.sin(5 * y + a) + 0.06 * np.sin(11 * y + b)
     v = y + 0.18 * np.sin(4.2 * u + d) + 0.05 * np.sin(12 * u + e)
-    _show(p, _bands(1.7 * v + 0.5 * u, _tones(c), 0.12))
+    p.field(_bands(1.7 * v + 0.5 * u, _tones(c), 0.12))
 
 
 def _contours(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:
@@ -67,13 +55,13 @@ def _contours(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:
     gy, gx = np.gradient(level)
     gap = np.abs(level - np.round(level)) / (np.sqrt(gx * gx + gy * gy) + 1e-3)
     line = np.clip(1.9 - gap, 0, 1)[..., None]
-    _show(p, ground * (1 - line) + np.array(c[1], np.float32) * line)
+    p.field(ground * (1 - line) + np.array(c[1], np.float32) * line)
 
 
 def _mesh(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:
     tones = np.array([c[0], shade(c[0], 0.3), c[0], *c[1:], shade(c[1], 0.2), c[0]], np.float32)
     corners = tones[rng.permutation(np.arange(16) % len(tones))].reshape(4, 4, 3)
-    _show(p, cv2.resize(corners, (64, 64), interpolation=cv2.INTER_CUBIC))
+    p.field(cv2.resize(corners, (64, 64), interpolation=cv2.INTER_CUBIC))
 
 
 def _curtains(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:
@@ -82,7 +70,7 @@ def _curtains(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:
     fold = np.sin(15 * (x + 0.07 * np.sin(4 * y + a)) + 2 * y + b)
     mixy = (0.5 + 0.5 * np.sin(5 * x + 2.2 * y + b))[..., None]
     color = np.array(c[0], np.float32) * (1 - mixy * 0.7) + np.array(c[1], np.float32) * mixy * 0.7
-    _show(p, color * (0.82 + 0.26 * fold[..., None]) + 0.06 * (fold[..., None] > 0.6))
+    p.field(color * (0.82 + 0.26 * fold[..., None]) + 0.06 * (fold[..., None] > 0.6))
 
 
 def _ripples(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:

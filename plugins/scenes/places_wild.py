@@ -93,9 +93,9 @@ def canyon(s: Scenery) -> View:
         if depth < 2:
             s.mist(190, 90, 0.3)
     s.paint.land(wave(206, 4, 260, s.uniform(0, 6)), s.code("#d99a5e"), s.code("#bb7440"), 14)
-    s.paint.line(
-        [(128, 204), (112, 214), (138, 228), (118, 262)], s.code("#4fa8c0"), 13, smooth=30
-    )
+    near = [(126, 206), (112, 216), (134, 232), (108, 262)]
+    far = [(152, 262), (154, 230), (126, 216), (131, 206)]
+    s.paint.polygon([*near, *far], s.code("#4fa8c0"), smooth=24)
     return View(238, 150, far_ground=212)
 
 

@@ -106,7 +106,7 @@ def station(s: Scenery) -> View:
 def clouds(s: Scenery) -> View:
     s.sky(190)
     white = mix(s.lit(rgb("#ffffff")), s.haze, 0.1)
-    for base, far, r in ((166, 0.55, 26), (192, 0.3, 34), (222, 0.06, 44)):
+    for base, far, r in ((160, 0.55, 26), (186, 0.34, 34), (214, 0.16, 42), (250, 0.02, 54)):
         color = mix(white, s.stops[1], far)
         x = -20 + s.uniform(-20, 0)
         while x < 290:

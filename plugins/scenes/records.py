@@ -54,6 +54,9 @@ HELD_OUT = {("object", "scene"): 30, ("style", "scene"): 30, ("object", "ground"
 """Pairs of attributes, and how many in a thousand of their values are held out."""
 COARSE = {"pixel art", "mosaic", "low poly"}
 """Styles that need large objects, else nobody can tell what they are."""
+EDGELESS = {"mesh", "curtains"}
+LINES = {"line art", "blueprint", "chalk", "neon", "crayon"}
+"""Patterns without an edge, and the styles that show nothing else."""
 NEVER_DYED = {"rainbow", "globe-showing-europe-africa", "woman-merpeople", "peacock"}
 MOODS = {
     "cozy": {"room", "window", "village", "table"},
@@ -194,6 +197,8 @@ def draw_record(rng: Random) -> Record:
         record["pattern"] = rng.choice(list(words.PATTERNS))
         record["colors"] = _palette(rng, 2 if rng.random() < 0.7 else 3)
         record["grade"] = "natural"
+        if record["pattern"] in EDGELESS and record["style"] in LINES:
+            record["style"] = "flat"
     elif record["kind"] == "portrait":
         _subject(rng, record)
         record["ground"] = _choose(rng, GROUND_SHARE)

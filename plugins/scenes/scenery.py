@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import skia
 
 from .flora import SNOW
 from .kit import Kit, Maker
@@ -174,18 +173,21 @@ class Scenery:
 
     def aurora(self, horizon: float) -> None:
         """Three curtains of light: bright at the lower hem, fading upwards."""
-        for code, base in (("#a86bf0", 0.3), ("#4ac8e8", 0.44), ("#3df0a0", 0.6)):
-            a, hem = self.uniform(0, 6), horizon * base
-            xs = np.linspace(-10, 266, 47)
-            ys = hem + 13 * np.sin(xs / 40 + a) + 5 * np.sin(xs / 15 + 2 * a)
-            glow = 0.34 + 0.16 * np.sin(xs / 21 + 3 * a)
-            for x, y, alpha in zip(xs.tolist(), ys.tolist(), glow.tolist(), strict=True):
-                with self.paint.moved(x, y):
-                    self._ray(rgb(code), alpha)
-
-    def _ray(self, color: RGB, alpha: float) -> None:
-        self.paint.canvas.clipRect(skia.Rect(-3, -62, 3, 8))
-        self.paint.vertical([color, color, color], -62, 8, alphas=[0, alpha, 0])
+        y, x = np.mgrid[0:40, 0:64].astype(np.float32)
+        x, y = x * (SIZE / 63), y * (horizon / 39)
+        color = np.zeros((40, 64, 3), np.float32)
+        total = np.full((40, 64, 1), 1e-3, np.float32)
+        for code, base in (("#a86bf0", 0.34), ("#4ac8e8", 0.5), ("#3df0a0", 0.68)):
+            a = self.uniform(0, 6)
+            hem = horizon * base + 14 * np.sin(x / 40 + a) + 5 * np.sin(x / 17 + 2 * a)
+            up = hem - y
+            glow = np.where(up > 0, np.exp(-up / 30), np.exp(up / 5))
+            glow = (glow * (0.5 + 0.3 * np.sin(x / 23 + 3 * a)))[..., None]
+            color += glow * np.array(rgb(code), np.float32)
+            total += glow
+        fade = np.clip((horizon - y) / (0.3 * horizon), 0, 1)[..., None]
+        alpha = np.clip(total, 0, 0.85) * fade
+        self.paint.field(np.concatenate([color / total, alpha], -1), 0, horizon)
 
     def cloud(self, x: float, y: float, size: float = 1.0) -> None:
         heavy = self.weather in WET
