@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TypedDict
 
@@ -123,7 +123,7 @@ def _dyed(fill: RGB, main: RGB, dye: RGB) -> RGB:
     )
 
 
-@cache
+@lru_cache(maxsize=256)
 def _drawing(pose: str, color: RGB | None, skin: int, hair: int) -> skia.SVGDOM:
     icon = icons()[pose]
 

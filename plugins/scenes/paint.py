@@ -196,6 +196,14 @@ class Paint:
         path.addArc(skia.Rect(x - rx, base - ry, x + rx, base + ry), 180, 180)
         self.canvas.drawPath(path, self.brush(color))
 
+    def outside_oval(self, x: float, y: float, w: float, h: float, color: RGB) -> None:
+        """Fill everything but an oval."""
+        path = skia.Path()
+        path.addRect(skia.Rect(-60, -60, SIZE + 60, SIZE + 60))
+        path.addOval(skia.Rect(x, y, x + w, y + h))
+        path.setFillType(skia.PathFillType.kEvenOdd)
+        self.canvas.drawPath(path, self.brush(color))
+
     def polygon(
         self, points: Sequence[Point], color: RGB, alpha: float = 1.0, smooth: float = 0.0
     ) -> None:
@@ -274,6 +282,24 @@ class Paint:
         self.canvas.translate(x, y)
         self.canvas.rotate(turn)
         self.canvas.scale(-scale if flip else scale, scale)
+        yield
+        self.canvas.restore()
+
+    @contextmanager
+    def within_circle(self, x: float, y: float, r: float) -> Iterator[None]:
+        """Draw only inside a circle."""
+        path = skia.Path()
+        path.addCircle(x, y, r)
+        self.canvas.save()
+        self.canvas.clipPath(path, doAntiAlias=True)
+        yield
+        self.canvas.restore()
+
+    @contextmanager
+    def within_box(self, x: float, y: float, w: float, h: float) -> Iterator[None]:
+        """Draw only inside a box."""
+        self.canvas.save()
+        self.canvas.clipRect(skia.Rect(x, y, x + w, y + h))
         yield
         self.canvas.restore()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import skia
 
 from .paint import RGB, SIZE, Paint, mix, polar, shade
 
@@ -41,12 +40,9 @@ def _mandala(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:
         for k in range(n):
             a = 2 * np.pi * (k + 0.5 * (ring % 2)) / n
             x, y = polar(128, 128, r, a)
-            p.canvas.save()
-            p.canvas.translate(x, y)
-            p.canvas.rotate(float(np.rad2deg(a)))
-            p.ellipse(0, 0, 19 - ring, petal, shade(color, 0.15 - 0.05 * ring))
-            p.ellipse(2, 0, 8, petal * 0.45, shade(c[(ring + 1) % len(c)], 0.3))
-            p.canvas.restore()
+            with p.moved(x, y, 1, float(np.rad2deg(a))):
+                p.ellipse(0, 0, 19 - ring, petal, shade(color, 0.15 - 0.05 * ring))
+                p.ellipse(2, 0, 8, petal * 0.45, shade(c[(ring + 1) % len(c)], 0.3))
     p.circle(128, 128, 17, c[-1])
     p.circle(128, 128, 8, shade(c[0], 0.5))
 
@@ -89,10 +85,8 @@ def _tiles(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:
             elif kind == 1:
                 p.polygon([(x, y), (x + side, y + side), (x, y + side)], front)
             else:
-                p.canvas.save()
-                p.canvas.clipRect(skia.Rect(x, y, x + side, y + side))
-                p.circle(x + side * (kind == 2), y + side, side, front)
-                p.canvas.restore()
+                with p.within_box(x, y, side, side):
+                    p.circle(x + side * (kind == 2), y + side, side, front)
 
 
 def _triangles(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:
@@ -146,12 +140,9 @@ def _kaleidoscope(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:
 
 
 def _stripes(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:
-    p.canvas.save()
-    p.canvas.translate(128, 128)
-    p.canvas.rotate(float(rng.choice([-45, 45])))
-    for i in range(12):
-        p.rect(-190, -192 + 32 * i, 380, 33, c[i % len(c)])
-    p.canvas.restore()
+    with p.moved(128, 128, 1, float(rng.choice([-45, 45]))):
+        for i in range(12):
+            p.rect(-190, -192 + 32 * i, 380, 33, c[i % len(c)])
 
 
 def _blobs(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:

@@ -112,7 +112,7 @@ def _stars(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:
 
 def _truchet(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:
     p.fill(c[0])
-    side = 51.2
+    side, inner = 51.2, c[-1] if len(c) > 2 else shade(c[0], -0.35)
     for i in range(5):
         for j in range(5):
             x, y = side * i, side * j
@@ -121,18 +121,10 @@ def _truchet(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:
                 if rng.random() < 0.5
                 else ((x + side, y), (x, y + side))
             )
-            p.canvas.save()
-            p.canvas.clipRect(_box(x, y, side, side))
-            for cx, cy in ends:
-                p.circle(cx, cy, side / 2, c[1], width=17)
-                p.circle(cx, cy, side / 2, c[-1] if len(c) > 2 else shade(c[0], -0.35), width=4)
-            p.canvas.restore()
-
-
-def _box(x: float, y: float, w: float, h: float):  # noqa: ANN202
-    import skia
-
-    return skia.Rect(x, y, x + w, y + h)
+            with p.within_box(x, y, side, side):
+                for cx, cy in ends:
+                    p.circle(cx, cy, side / 2, c[1], width=17)
+                    p.circle(cx, cy, side / 2, inner, width=4)
 
 
 def _mondrian(p: Paint, rng: np.random.Generator, c: list[RGB]) -> None:

@@ -1,17 +1,17 @@
-"""Places where people live: towns, roads, fields, rooms."""
+"""Places where people live: a city, a street, a village, a road, a castle."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from . import buildings, flora
-from .paint import SIZE, mix, rgb, shade
+from .paint import RGB, SIZE, mix, rgb, shade
 from .scenery import Scenery, View
 
 ROCK = rgb("#7385a3")
 
 
-def _pave(s: Scenery, code: str) -> tuple[float, float, float]:
+def _pave(s: Scenery, code: str) -> RGB:
     return s.code("#e6edf5" if s.season == "winter" else code)
 
 
@@ -86,110 +86,6 @@ def village(s: Scenery) -> View:
     return View(242, 160, far_ground=214)
 
 
-def farm(s: Scenery) -> View:
-    s.sky(150)
-    s.hill(146, 9, s.grass_far, 0.45)
-    s.hill(158, 6, rgb("#d9b956"), 0.25)
-    s.place(buildings.windmill if s.chance(0.4) else flora.oak, s.uniform(20, 70), 170, 62, 0.2)
-    s.place(buildings.barn, s.uniform(150, 220), 178, 78, 0.08)
-    ripe = s.season != "winter"
-    s.ground(178, rgb("#e5b945") if ripe else None, 3)
-    x0 = s.uniform(90, 166)
-    for i in range(-10, 11):
-        color = s.code("#c9962f" if ripe else "#d3e1ef")
-        s.paint.line([(x0 + i * 9, 181), (x0 + i * 44, 262)], color, 4, 0.8)
-    for x in range(-4, 262, 26):
-        s.paint.rect(x, 196, 5, 20, s.code("#fbf4e6"), corner=2)
-    for y in (200, 208):
-        s.paint.rect(-4, y, 266, 4, s.code("#fbf4e6"))
-    return View(242, 150, far_ground=192)
-
-
-def vineyard(s: Scenery) -> View:
-    s.sky(140)
-    for base, far in ((126, 0.58), (142, 0.36)):
-        s.hill(base, 12, rgb("#8fae5f"), far)
-    s.place(buildings.house, 186, 150, 44, 0.2, color=rgb("#f0cf9a"))
-    for x in (152, 164, 216):
-        s.place(flora.cypress, x, 152, s.uniform(40, 54), 0.2)
-    s.ground(156, rgb("#b08a58"), 3)
-    x0 = s.uniform(80, 176)
-    green = {"autumn": "#c9632f", "winter": "#a89a8a"}.get(s.season, "#4f9444")
-    for i in range(-6, 7):
-        for t in (0.05, 0.16, 0.32, 0.55, 0.85):
-            y = 162 + 100 * t
-            x, r = x0 + i * (13 + 52 * t), 5 + 13 * t
-            s.paint.ellipse(x, y - r, r * 1.2, r, s.code(green, 0.3 - 0.3 * t))
-            s.paint.ellipse(
-                x - r * 0.2,
-                y - r * 1.2,
-                r * 0.8,
-                r * 0.6,
-                shade(s.code(green, 0.3 - 0.3 * t), 0.12),
-            )
-    return View(242, 140, far_ground=176)
-
-
-def garden(s: Scenery) -> View:
-    s.sky(140)
-    s.row(flora.bush, 6, 162, 74, 0.3)
-    s.paint.rect(-4, 150, 264, 5, s.code("#f6efe4"))
-    for x in range(2, 260, 16):
-        s.paint.polygon(
-            [(x, 172), (x, 142), (x + 5, 136), (x + 10, 142), (x + 10, 172)], s.code("#fdf8f0")
-        )
-    s.ground(170, None, 2)
-    path = s.code("#e8d8b4" if s.season != "winter" else "#d5e0ec")
-    s.paint.polygon([(116, 171), (138, 171), (196, 262), (60, 262)], path, smooth=10)
-    if s.season != "winter":
-        for side in (-1, 1):
-            for i in range(6):
-                y, h = 184 + 14 * i, 26 + 8 * i
-                x = 128 + side * (26 + 17 * i + s.uniform(-4, 4))
-                s.place(flora.flower, x, y, h)
-                s.place(flora.flower, x + side * (28 + 6 * i), y + 6, h)
-    s.place(
-        flora.blossom_tree if s.season == "spring" else flora.oak,
-        24 if s.chance(0.5) else 232,
-        184,
-        112,
-        0.05,
-    )
-    return View(242, 140, far_ground=184)
-
-
-def park(s: Scenery) -> View:
-    s.sky(150)
-    s.row(flora.oak, 8, 164, 56, 0.45)
-    s.mist(160, 50, 0.3)
-    s.ground(160, None, 4)
-    path = s.code("#e4d4b0" if s.season != "winter" else "#d5e0ec")
-    s.paint.polygon(
-        [
-            (140, 162),
-            (150, 162),
-            (110, 190),
-            (160, 226),
-            (210, 262),
-            (20, 262),
-            (40, 226),
-            (76, 190),
-        ],
-        path,
-        smooth=30,
-    )
-    tree = flora.blossom_tree if s.season == "spring" else flora.oak
-    s.place(tree, 30, 212, 128, 0.05)
-    s.place(tree, 238, 190, 92, 0.12)
-    s.place(buildings.townlamp, 196, 206, 78, 0.05)
-    wood = s.code("#9a6a42")
-    for y in (196, 203):
-        s.paint.rect(200, y, 52, 5, wood, corner=2)
-    for x in (206, 240):
-        s.paint.rect(x, 200, 4, 20, s.code("#3a3f4a"))
-    return View(244, 150, far_ground=180)
-
-
 def road(s: Scenery) -> View:
     s.sky(146)
     s.peaks(150, 66, 0.45, 3, ROCK)
@@ -248,121 +144,10 @@ def fairytale(s: Scenery) -> View:
     return View(242, 150, far_ground=206)
 
 
-def _wall(s: Scenery) -> tuple[float, float, float]:
-    walls = ("#e8b48f", "#a8c8c0", "#c8a8c4", "#f0d8a0", "#8fa8c8", "#c46a58", "#5f8f80")
-    return rgb(walls[int(s.rng.integers(len(walls)))])
-
-
-def table(s: Scenery) -> View:
-    wall = _wall(s)
-    s.paint.linear([shade(wall, 0.28), shade(wall, -0.12)], (40, 0), (216, 200))
-    if s.chance(0.5):
-        s.paint.polygon([(150, 0), (236, 0), (120, 190), (34, 190)], (1, 0.97, 0.85), 0.22)
-    wood = rgb(("#a8713f", "#8a5a3a", "#c99a62", "#6a4636")[int(s.rng.integers(4))])
-    s.paint.vertical([shade(wood, 0.16), shade(wood, -0.12)], 186, SIZE)
-    s.paint.rect(0, 186, SIZE, 4, shade(wood, 0.35))
-    for i, y in enumerate((204, 224, 244)):
-        s.paint.line([(-10 + 30 * i, y), (300, y)], shade(wood, -0.18), 2)
-    return View(228, 180, "table", 204)
-
-
-def window(s: Scenery) -> View:
-    s.sky(150)
-    for base, far in ((124, 0.5), (146, 0.25)):
-        s.hill(base, 13, s.grass_far, far)
-    s.row(flora.pine if s.season == "winter" else flora.oak, 5, 168, 46, 0.12)
-    s.ground(164)
-    s.veil(150)
-    inside = (
-        mix(_wall(s), s.light.ambient, 0.5) if not s.dark else mix(_wall(s), rgb("#4a3a58"), 0.55)
-    )
-    for box in ((0, 0, 36, 256), (220, 0, 36, 256), (0, 0, 256, 20)):
-        s.paint.rect(*box, inside)
-    frame = mix(rgb("#fdf8f0"), rgb("#7a6a88"), 0.45 if s.dark else 0.0)
-    for box in (
-        (32, 14, 8, 186),
-        (216, 14, 8, 186),
-        (32, 14, 192, 8),
-        (124, 14, 8, 186),
-        (32, 98, 192, 6),
-    ):
-        s.paint.rect(*box, frame, corner=2)
-    drape = mix(
-        rgb(("#c4513f", "#4f7fb0", "#8a5cb0", "#e0a040")[int(s.rng.integers(4))]), inside, 0.2
-    )
-    for side in (0, 1):
-        with s.paint.moved(256 * side, 0, flip=bool(side)):
-            s.paint.polygon(
-                [(0, 0), (66, 0), (56, 90), (26, 150), (34, 200), (0, 200)], drape, smooth=30
-            )
-            for x in (14, 32):
-                s.paint.line([(x, 0), (x - 6, 130)], shade(drape, -0.15), 4)
-    sill = mix(rgb("#c99a68"), rgb("#4a3a58"), 0.4 if s.dark else 0.0)
-    s.paint.vertical([shade(sill, 0.15), shade(sill, -0.1)], 196, SIZE)
-    s.paint.rect(0, 196, SIZE, 5, shade(sill, 0.35))
-    return View(234, 160, "table", 212)
-
-
-def room(s: Scenery) -> View:
-    wall = _wall(s)
-    s.paint.vertical([shade(wall, 0.1), shade(wall, -0.08)], 0, 190)
-    floor = rgb(("#a8713f", "#b98a5a", "#8a5f48")[int(s.rng.integers(3))])
-    s.paint.vertical([shade(floor, 0.1), shade(floor, -0.15)], 186, SIZE)
-    s.paint.rect(0, 180, SIZE, 8, shade(wall, 0.5))
-    s.paint.rect(24, 34, 66, 82, rgb("#fdf8f0"), corner=4)
-    s.paint.rect(30, 40, 54, 70, rgb(("#8fd0f4", "#27346e", "#ffb078")[int(s.rng.integers(3))]))
-    s.paint.rect(54, 40, 5, 70, rgb("#fdf8f0"))
-    s.paint.rect(30, 72, 54, 5, rgb("#fdf8f0"))
-    s.paint.rect(170, 56, 60, 44, rgb("#7a5438"), corner=3)
-    s.paint.rect(175, 61, 50, 34, shade(wall, 0.6))
-    s.paint.polygon([(176, 94), (194, 70), (206, 84), (214, 76), (224, 94)], shade(wall, -0.35))
-    rug = rgb(("#d9736a", "#5f8fb0", "#e0b050", "#8a6fb0")[int(s.rng.integers(4))])
-    s.paint.ellipse(128, 232, 112, 22, rug)
-    s.paint.ellipse(128, 232, 92, 16, shade(rug, 0.3))
-    s.paint.glow(222, 122, 90, rgb("#ffe6a0"), 0.6)
-    s.paint.rect(220, 140, 4, 66, rgb("#4a4038"))
-    s.paint.polygon([(204, 146), (213, 116), (231, 116), (240, 146)], rgb("#ffe6a8"))
-    with s.paint.moved(18, 212, 0.8):
-        s.paint.polygon([(-16, -30), (16, -30), (11, 0), (-11, 0)], rgb("#c4704a"))
-        for dx, dy in ((-20, -70), (0, -84), (20, -70), (-10, -60), (10, -60)):
-            s.paint.line([(0, -30), (dx, dy)], rgb("#3f8f57"), 8)
-    return View(238, 186, far_ground=212)
-
-
-def stage(s: Scenery) -> View:
-    back = rgb(("#2a1f4a", "#1f2a4a", "#3a1a2a")[int(s.rng.integers(3))])
-    s.paint.vertical([shade(back, -0.3), shade(back, 0.12)])
-    drape = rgb(("#b0283a", "#7a2a8a", "#2a4a9a", "#c08a2a")[int(s.rng.integers(4))])
-    s.paint.vertical([shade(rgb("#8a5a3a"), 0.1), shade(rgb("#8a5a3a"), -0.3)], 196, SIZE)
-    s.paint.rect(0, 196, SIZE, 4, rgb("#d9a56a"))
-    for x0, x1 in ((60, 96), (128, 128), (196, 160)):
-        s.paint.polygon(
-            [(x0 - 5, 0), (x0 + 5, 0), (x1 + 52, 236), (x1 - 52, 236)], rgb("#fff3c4"), 0.16
-        )
-    s.paint.ellipse(128, 232, 92, 17, rgb("#fff3c4"), 0.4)
-    for side in (0, 1):
-        with s.paint.moved(256 * side, 0, flip=bool(side)):
-            for i in range(4):
-                s.paint.rect(
-                    -14 + 16 * i, 0, 17, 214 - 5 * i, shade(drape, 0.1 - 0.12 * (i % 2)), corner=7
-                )
-    for i in range(6):
-        s.paint.ellipse(21 + 43 * i, 2, 25, 28, shade(drape, -0.1 if i % 2 else 0.05))
-    return View(238, 196, far_ground=214)
-
-
 PLACES = {
     "city": city,
     "street": street,
     "village": village,
-    "farm": farm,
-    "vineyard": vineyard,
-    "garden": garden,
-    "park": park,
     "road": road,
     "fairytale": fairytale,
-    "table": table,
-    "window": window,
-    "room": room,
-    "stage": stage,
 }

@@ -1,11 +1,11 @@
-"""Places without houses: mountains, forests, deserts, fields."""
+"""Places without houses: mountains, forests, deserts."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from . import flora
-from .paint import mix, polar, rgb, shade, wave
+from .paint import polar, rgb, shade, wave
 from .scenery import Scenery, View
 
 ROCK = rgb("#7385a3")
@@ -188,33 +188,6 @@ def bamboo(s: Scenery) -> View:
     return View(240, 170, far_ground=214)
 
 
-def meadow(s: Scenery) -> View:
-    s.sky(142)
-    s.peaks(150, 52, 0.6, 3, ROCK, 0.2)
-    for base, far in ((142, 0.5), (154, 0.28)):
-        s.hill(base, 9, rgb("#6fb56a"), far)
-    s.ground(166, rgb("#5fb04c"), 3)
-    s.blooms(168, 8, "#f25f73 #ffd447 #ffffff #b178e6 #ff9ad0")
-    return View(238, 150, far_ground=182)
-
-
-def lavender(s: Scenery) -> View:
-    s.sky(140)
-    s.hill(140, 9, rgb("#7f9fb0"), 0.5)
-    s.hill(152, 5, rgb("#7fae6a"), 0.25)
-    s.paint.land([(-40, 158), (300, 158)], s.code("#7d6a4e"))
-    center = s.uniform(100, 156)
-    for i in range(-9, 10):
-        x = center + i * 34
-        a, b = center + i * 7, center + (i + 0.62) * 7
-        color = s.code("#9a6fd0" if i % 2 else "#8a5cc6")
-        s.paint.polygon(
-            [(a, 158), (b, 158), (x + 60 * i / 9 + 25, 262), (x + 60 * i / 9, 262)], color
-        )
-    s.place(flora.cypress if s.chance(0.5) else flora.oak, s.uniform(30, 226), 164, 46, 0.12)
-    return View(240, 140, far_ground=174)
-
-
 def snow(s: Scenery) -> View:
     s.season = "winter"
     s.sky(156)
@@ -228,56 +201,6 @@ def snow(s: Scenery) -> View:
     return View(238, 156, far_ground=200)
 
 
-def terraces(s: Scenery) -> View:
-    s.sky(118)
-    s.peaks(122, 56, 0.58, 3, rgb("#5f8a78"), 0.0)
-    s.mist(120, 40, 0.6)
-    phase = s.uniform(0, 6)
-    for i in range(8):
-        t = i / 7
-        y = 122 + 116 * t**1.15
-        green = mix(rgb("#9ecf5a"), rgb("#4f9c48"), (i % 2) * 0.8)
-        line = wave(y, 5 + 4 * t, 300, phase + 0.5 * i, 0.25)
-        s.paint.land(
-            [(a, b - 2.5 - 2 * t) for a, b in line], s.code("#e4efb0", 0.4 - 0.4 * t), smooth=12
-        )
-        s.paint.land(line, s.lit(green, 0.36 - 0.36 * t), smooth=12)
-        if i in (3, 6):
-            s.paint.land(
-                [(a, b + 7 + 3 * t) for a, b in line], mix(s.haze, s.stops[0], 0.3), smooth=12
-            )
-    s.place(flora.palm, s.uniform(14, 60), 196, 62, 0.1)
-    return View(240, 118, far_ground=190)
-
-
-def cave(s: Scenery) -> View:
-    glow = rgb(("#5fe0e8", "#a87af0", "#ffb45a")[int(s.rng.integers(3))])
-    s.paint.radial(
-        [mix(glow, (1, 1, 1), 0.2), mix(glow, rgb("#2a2440"), 0.6), rgb("#1a1730")], 128, 130, 170
-    )
-    for depth, tone in ((0, 0.42), (1, 0.2), (2, 0.0)):
-        rock = mix(rgb("#221e38"), glow, tone * 0.6)
-        reach = 60 - 16 * depth
-        for upper in (True, False):
-            count = 7 - depth
-            for i in range(count + 1):
-                x = 256 * i / count + s.uniform(-12, 12)
-                h = (64 - 12 * depth) * s.uniform(0.5, 1.25) * (0.6 + 1.0 * abs(x - 128) / 128)
-                w = 24 + 5 * depth
-                y = 0 if upper else 262
-                tip = y + (h + reach * 0.6) * (1 if upper else -0.62)
-                s.paint.polygon([(x - w, y), (x, tip), (x + w, y)], rock)
-    s.paint.land(wave(222, 4, 240, s.uniform(0, 6)), rgb("#2b2745"), rgb("#171429"), 10)
-    for x in (s.uniform(18, 70), s.uniform(186, 238)):
-        for dx, h in ((-13, 30), (0, 48), (12, 26)):
-            top = (x + dx * 1.5, 226 - h)
-            s.paint.polygon(
-                [(x + dx - 7, 230), (top[0] - 3, top[1] + 9), top, (x + dx + 7, 230)], glow
-            )
-            s.paint.polygon([top, (x + dx + 7, 230), (x + dx + 1, 230)], shade(glow, 0.45))
-    return View(236, 150, far_ground=226)
-
-
 PLACES = {
     "mountains": mountains,
     "hills": hills,
@@ -288,9 +211,5 @@ PLACES = {
     "savanna": savanna,
     "jungle": jungle,
     "bamboo": bamboo,
-    "meadow": meadow,
-    "lavender": lavender,
     "snow": snow,
-    "terraces": terraces,
-    "cave": cave,
 }

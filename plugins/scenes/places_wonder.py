@@ -15,7 +15,7 @@ def _deep_space(s: Scenery) -> None:
     codes = ("#2d2260 #131138 #070716", "#123a58 #0c1c40 #050a1c", "#4a1a58 #220f40 #0a0618")
     x, y = s.uniform(50, 206), s.uniform(40, 200)
     s.paint.radial(palette(codes[int(s.rng.integers(3))]), x, y, 220)
-    for code in ("#a04fd0", "#2f7fe0", "#e0508f")[:2]:
+    for code in ("#a04fd0", "#2f7fe0"):
         s.paint.glow(s.uniform(20, 236), s.uniform(20, 236), s.uniform(80, 130), rgb(code), 0.4)
     s.stars(40, 256)
 
@@ -24,28 +24,16 @@ def planet(s: Scenery, x: float, y: float, r: float) -> None:
     color = PLANETS[int(s.rng.integers(len(PLANETS)))]
     s.paint.glow(x, y, r * 1.6, color, 0.5)
     s.paint.circle(x, y, r, shade(color, -0.25))
-    s.paint.canvas.save()
-    s.paint.canvas.clipPath(_disc(x, y, r), doAntiAlias=True)
-    s.paint.circle(x - r * 0.22, y - r * 0.22, r, color)
-    for i, dy in enumerate((-0.4, 0.05, 0.45)):
-        s.paint.ellipse(
-            x - r * 0.2, y + dy * r, r * 1.1, r * 0.13, shade(color, 0.22 if i % 2 else -0.12)
-        )
-    s.paint.canvas.restore()
+    with s.paint.within_circle(x, y, r):
+        s.paint.circle(x - r * 0.22, y - r * 0.22, r, color)
+        for dy, tone in ((-0.4, -0.12), (0.05, 0.22), (0.45, -0.12)):
+            s.paint.ellipse(x - r * 0.2, y + dy * r, r * 1.1, r * 0.13, shade(color, tone))
     if s.chance(0.45):
         ring = [
             (x + 1.75 * r * float(np.cos(a)), y + 0.5 * r * float(np.sin(a)))
             for a in np.linspace(-0.3, np.pi + 0.3, 22)
         ]
         s.paint.line(ring, shade(color, 0.45), max(3.0, r * 0.14))
-
-
-def _disc(x: float, y: float, r: float):  # noqa: ANN202
-    import skia
-
-    path = skia.Path()
-    path.addCircle(x, y, r)
-    return path
 
 
 def space(s: Scenery) -> View:
@@ -86,13 +74,7 @@ def station(s: Scenery) -> View:
     _deep_space(s)
     planet(s, s.uniform(80, 176), s.uniform(90, 130), s.uniform(46, 64))
     hull = rgb(("#5f6a80", "#6a6478", "#4f6a70")[int(s.rng.integers(3))])
-    import skia
-
-    path = skia.Path()
-    path.addRect(skia.Rect(-10, -10, 266, 266))
-    path.addOval(skia.Rect(22, -34, 234, 208))
-    path.setFillType(skia.PathFillType.kEvenOdd)
-    s.paint.canvas.drawPath(path, s.paint.brush(hull))
+    s.paint.outside_oval(22, -34, 212, 242, hull)
     s.paint.line(
         [polar(128, 87, 114, a) for a in np.linspace(0, 2 * np.pi, 60)], shade(hull, 0.3), 7
     )
@@ -171,12 +153,10 @@ def candy(s: Scenery) -> View:
     for x, y in ((50, 46), (196, 34)):
         for dx, r in ((-18, 13), (0, 19), (18, 13)):
             s.paint.circle(x + dx, y, r, rgb("#ffc4e0"))
-    for i, (base, code) in enumerate(((140, "#f9a8d4"), (166, "#b8f0d0"), (190, "#fff0c0"))):
+    for base, code in ((140, "#f9a8d4"), (166, "#b8f0d0"), (190, "#fff0c0")):
         line = wave(base, 13, s.uniform(170, 260), s.uniform(0, 6))
+        s.paint.land([(x, y - 6) for x, y in line], rgb("#fffaf4"), smooth=14)
         s.paint.land(line, rgb(code), shade(rgb(code), -0.06), 14)
-        s.paint.land([(x, y - 7) for x, y in line], rgb("#fffaf4"), smooth=14) if i == 0 else None
-        if i == 0:
-            s.paint.land(line, rgb(code), smooth=14)
     for x, y, h in ((24, 196, 100), (62, 186, 66), (200, 188, 74), (236, 200, 112)):
         with s.paint.moved(x, y, h / 100):
             flora.giant_lollipop(s.kit())
@@ -264,12 +244,10 @@ def synthgrid(s: Scenery) -> View:
     s.stars(20, 90)
     x, r = s.uniform(100, 156), 54
     s.paint.glow(x, 108, 110, rgb("#ff5fa8"), 0.6)
-    s.paint.canvas.save()
-    s.paint.canvas.clipPath(_disc(x, 106, r), doAntiAlias=True)
-    s.paint.vertical(palette("#ffe86a #ff9a4a #ff3f8f"), 52, 160)
-    for i in range(5):
-        s.paint.rect(x - 60, 104 + 11 * i, 120, 2.5 + 1.1 * i, rgb("#8a2a88"))
-    s.paint.canvas.restore()
+    with s.paint.within_circle(x, 106, r):
+        s.paint.vertical(palette("#ffe86a #ff9a4a #ff3f8f"), 52, 160)
+        for i in range(5):
+            s.paint.rect(x - 60, 104 + 11 * i, 120, 2.5 + 1.1 * i, rgb("#8a2a88"))
     line = s.ridge(152, 44, 4)
     s.paint.land(line, rgb("#2a1460"))
     s.paint.line(line, rgb("#5fe8ff"), 2.2)

@@ -74,11 +74,16 @@ def is_held_out(first: str, second: str, share: int) -> bool:
 
 def held_out_pairs(record: Record) -> list[tuple[str, str]]:
     """The pairs in a record that training pictures never show together."""
-    return [
-        (record[a], record[b])
-        for (a, b), share in HELD_OUT.items()
-        if record[a] and record[b] and is_held_out(record[a], record[b], share)
-    ]
+    pairs = []
+    for (first, other), share in HELD_OUT.items():
+        # Two objects in one picture count alike.
+        names = [record[first], record["second"]] if first == "object" else [record[first]]
+        pairs += [
+            (name, record[other])
+            for name in names
+            if name and record[other] and is_held_out(name, record[other], share)
+        ]
+    return pairs
 
 
 def _choose(rng: Random, share: dict[str, float]) -> str:
