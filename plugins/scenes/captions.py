@@ -200,7 +200,9 @@ class Writer:
                 extras.append(f"{style} style" if form > 0.92 else style)
         if filler and parts[0].startswith(PREPOSITIONS):
             filler = filler.removesuffix(" of")
-        if filler:
+        if filler and parts[0].startswith(tuple(words.VIEWS["close-up"])):
+            parts[0] = f"{parts[0]}, {filler.removesuffix(' of')}"
+        elif filler:
             parts[0] = f"{filler} {parts[0]}"
         if self.maybe(0.12):
             extras.append(self.pick(words.TRAILERS))

@@ -129,14 +129,14 @@ def _drawing(pose: str, color: RGB | None, skin: int, hair: int) -> skia.SVGDOM:
 
     def paint(match: re.Match[str]) -> str:
         code = _full(match[1])
-        if color is not None and icon["main"]:
-            r, g, b = _dyed(rgb(code), rgb(icon["main"]), color)
-            return f"#{int(r * 255):02x}{int(g * 255):02x}{int(b * 255):02x}"
         if skin >= 0 and (code in SKIN or code in HAIR):
             tone, dark = (
                 (SKIN_TONES[skin], SKIN[code]) if code in SKIN else (HAIR_TONES[hair], HAIR[code])
             )
             r, g, b = shade(rgb(tone), dark)
+            return f"#{int(r * 255):02x}{int(g * 255):02x}{int(b * 255):02x}"
+        if color is not None and icon["main"]:
+            r, g, b = _dyed(rgb(code), rgb(icon["main"]), color)
             return f"#{int(r * 255):02x}{int(g * 255):02x}{int(b * 255):02x}"
         return f"#{code}"
 

@@ -79,9 +79,9 @@ def chalk(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     size = picture.shape[0]
     board = color("#1f2d2b") + 0.02 * fixed_noise(size, 6, 11)[..., None]
     soft = blur(picture, 1.2)
-    bright = np.clip(saturate(soft, 1.5) * 0.72 + 0.3, 0, 1)
+    bright = np.clip(saturate(soft, 1.8) * 0.72 + 0.3, 0, 1)
     rubbed = 0.62 + 0.16 * strokes(size, 14.0, 0.6, 12) + 0.07 * fixed_noise(size, 40, 14)
-    fill = (np.clip((soft @ LUMA) * 0.95 - 0.05, 0.06, 0.62) * rubbed)[..., None]
+    fill = (np.clip((soft @ LUMA) * 0.95 - 0.05, 0.06, 0.52) * rubbed)[..., None]
     line = (edges(picture, 3) * 0.92)[..., None]
     shown = board * (1 - fill) + bright * fill
     return shown * (1 - line) + np.clip(bright * 0.5 + 0.55, 0, 1) * line
