@@ -163,7 +163,7 @@ class Writer:
             )
         if record["object"]:
             what = self.noun(record["object"], record["count"] > 1)
-            if record["color"]:
+            if record["color"] and self.shows_colors(record):
                 return f"{self.color(record['color'])} {what}"
         else:
             what = self.pick(words.SCENES[record["scene"]])
