@@ -1,10 +1,13 @@
-"""What the scenes can show, and the words people use for it."""
+"""What the scenes can show besides objects, and the words people use for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .paint import RGB, rgb
+from .paint import RGB, palette, rgb
+from .things import OBJECTS, ObjectWords, object_words
+
+__all__ = ["OBJECTS", "ObjectWords", "object_words"]
 
 COLORS: dict[str, RGB] = {
     "red": rgb("#e23b3b"),
@@ -20,102 +23,111 @@ COLORS: dict[str, RGB] = {
     "gray": rgb("#8d939b"),
     "black": rgb("#23232b"),
     "gold": rgb("#d9a62e"),
+    "cream": rgb("#f3e3c3"),
+    "navy": rgb("#23356e"),
+    "coral": rgb("#f4775f"),
+    "mint": rgb("#9fe0c0"),
+    "lavender": rgb("#b9a5ec"),
 }
 COLOR_WORDS = {
     "turquoise": ["turquoise", "teal"],
     "purple": ["purple", "violet"],
     "gray": ["gray", "grey"],
     "gold": ["gold", "golden"],
+    "cream": ["cream", "beige"],
+    "navy": ["navy", "dark blue"],
+    "coral": ["coral", "salmon"],
+    "mint": ["mint", "light green"],
+    "blue": ["blue"],
 }
+BODY_COLORS = tuple(COLORS)[:13]
+"""The colours that objects are asked for in."""
 
 
 @dataclass(frozen=True)
 class Light:
-    """A time of day: sky colours from the zenith to the horizon, and how it colours the land."""
+    """A time of day: skies from the zenith to the horizon, and how it colours the land.
 
-    sky: tuple[RGB, ...]
+    `ambient` multiplies every colour, then `tinted` of it becomes `tint`; `rim` is the colour
+    of the light from the sun's or the moon's side.
+    """
+
+    skies: tuple[tuple[RGB, ...], ...]
     ambient: RGB
     tint: RGB
     tinted: float
+    rim: RGB
     disc: str
     words: tuple[str, ...]
 
+    @property
+    def dark(self) -> bool:
+        return self.disc in ("moon", "aurora", "")
 
-def _light(sky: str, ambient: str, tint: str, tinted: float, disc: str, *words: str) -> Light:
-    return Light(tuple(map(rgb, sky.split())), rgb(ambient), rgb(tint), tinted, disc, words)
+
+def _light(
+    skies: str, ambient: str, tint: str, tinted: float, rim: str, disc: str, *words: str
+) -> Light:
+    choices = tuple(palette(sky) for sky in skies.split("|"))
+    return Light(choices, rgb(ambient), rgb(tint), tinted, rgb(rim), disc, words)
 
 
 LIGHTS = {
     "dawn": _light(
-        "#6f7fc4 #b79bd3 #ffc2b4 #ffe9c9",
-        "#e2c8d6",
-        "#ffb9a8",
-        0.22,
-        "low sun",
-        "at dawn",
-        "at sunrise",
-        "in the early morning",
-        "sunrise",
+        "#6f7fc4 #b79bd3 #ffc2b4 #ffe9c9|#7f9fd8 #c9b4dc #ffd0cc #fff0d8"
+        "|#5f8fc0 #a8c4d8 #f8d8c8 #ffe8b8",
+        "#e6ccd8", "#ffb9a8", 0.2, "#ffe0b8", "low sun",
+        "at dawn", "at sunrise", "in the early morning", "sunrise", "morning light",
     ),
     "day": _light(
-        "#3b95e6 #84caf6 #daf2fc",
-        "#ffffff",
-        "#ffffff",
-        0.0,
-        "sun",
-        "on a sunny day",
-        "at noon",
-        "in daylight",
-        "under a blue sky",
-        "sunny day",
+        "#3b95e6 #84caf6 #daf2fc|#4aa8e8 #9adcf4 #eafaf4"
+        "|#5b8fe0 #9fc4f4 #e8f0fc",
+        "#ffffff", "#ffffff", 0.0, "#fff8d8", "sun",
+        "on a sunny day", "at noon", "in daylight", "under a blue sky", "sunny day",
+    ),
+    "golden": _light(
+        "#6fa3d0 #f0cf98 #ffd98a #ffe7a8|#e0a060 #ffc878 #ffe098 #fff0c0"
+        "|#88b4c8 #f4dca8 #ffcf88 #ffe0a0",
+        "#ffe2b0", "#ffb040", 0.16, "#ffe890", "low sun",
+        "at golden hour", "in golden light", "late afternoon", "warm evening light",
     ),
     "sunset": _light(
-        "#46286a #a93a6e #ef6f4a #ffc463",
-        "#c9949a",
-        "#ff8a4c",
-        0.30,
-        "big sun",
-        "at sunset",
-        "at dusk",
-        "in the evening",
-        "sunset",
+        "#46286a #a93a6e #ef6f4a #ffc463|#2f3f80 #8f5a9a #f0808a #ffc8a0"
+        "|#5a1f4a #c03a4a #f07838 #ffd060",
+        "#cf9aa0", "#ff8a4c", 0.28, "#ffb060", "big sun",
+        "at sunset", "at sundown", "in the evening", "sunset", "sunset glow",
+    ),
+    "dusk": _light(
+        "#1c2a5c #3f4f90 #8a7ab8 #e8a8b0|#20305a #3f6a98 #88a8c0 #f0c8a8"
+        "|#2a2050 #5a4088 #a868a8 #f0a0a8",
+        "#8f86b8", "#4a3f90", 0.28, "#f0a8b8", "",
+        "at dusk", "at twilight", "at blue hour", "after sunset", "nightfall",
     ),
     "night": _light(
-        "#0a1030 #18245c #3a4f92",
-        "#6273b0",
-        "#1b2a66",
-        0.35,
-        "moon",
-        "at night",
-        "by night",
-        "under the moon",
-        "starry night",
-        "at midnight",
+        "#0a1030 #18245c #3a4f92|#0c1a3a #14385c #2f6a80"
+        "|#160f38 #30206a #5f4a98",
+        "#6678b4", "#1b2a66", 0.34, "#c8d8ff", "moon",
+        "at night", "by night", "under the moon", "starry night", "at midnight", "moonlight",
     ),
     "aurora": _light(
-        "#06162f #0c304c #23606a",
-        "#5580a0",
-        "#1f7a72",
-        0.30,
-        "aurora",
-        "under the aurora",
-        "with northern lights",
-        "aurora",
+        "#06162f #0c304c #23606a|#0a1038 #1a2f60 #2f6a78",
+        "#5a86a4", "#1f7a72", 0.30, "#a0ffd8", "aurora",
+        "under the aurora", "with northern lights", "aurora", "polar lights",
     ),
-}
+}  # fmt: skip
 WEATHERS = {
     "clear": [],
-    "clouds": ["clouds", "cloudy", "with clouds"],
-    "rain": ["rain", "in the rain", "rainy"],
+    "clouds": ["clouds", "cloudy", "with clouds", "fluffy clouds"],
+    "rain": ["rain", "in the rain", "rainy", "rainy day"],
     "snowfall": ["snowing", "falling snow", "snowfall"],
     "fog": ["fog", "foggy", "in the mist", "misty"],
     "rainbow": ["rainbow", "with a rainbow"],
     "storm": ["storm", "thunderstorm", "lightning", "stormy"],
 }
 SEASONS = {
-    "spring": ["in spring", "spring", "springtime"],
+    "spring": ["in spring", "spring", "springtime", "spring blossoms"],
     "summer": ["in summer", "summer"],
-    "autumn": ["in autumn", "autumn", "in fall"],
+    "autumn": ["in autumn", "autumn", "in fall", "autumn leaves"],
     "winter": ["in winter", "winter", "snowy", "covered in snow"],
 }
 SCENES = {
@@ -128,14 +140,62 @@ SCENES = {
     "desert": ["in the desert", "desert dunes", "desert"],
     "meadow": ["in a flower field", "in a meadow", "flower meadow", "field of flowers"],
     "snow": ["in the snow", "on a snow field", "snow landscape", "snow"],
-    "city": ["in the city", "city skyline", "in a city street", "city"],
+    "city": ["in the city", "city skyline", "city", "skyscrapers"],
     "village": ["in a village", "village", "small houses", "in the countryside"],
-    "volcano": ["volcano", "near a volcano", "volcano eruption"],
+    "volcano": ["near a volcano", "volcano", "volcano eruption"],
     "space": ["in space", "in outer space", "among the planets", "space"],
-    "underwater": ["underwater", "under the sea", "in the deep sea"],
+    "underwater": ["underwater", "under the sea", "in the deep sea", "coral reef"],
+    "canyon": ["in a canyon", "red canyon", "grand canyon", "canyon"],
+    "waterfall": ["by a waterfall", "waterfall", "near a waterfall"],
+    "river": ["by a river", "river valley", "winding river", "river"],
+    "jungle": ["in the jungle", "jungle", "tropical forest", "in the rainforest"],
+    "island": ["on an island", "desert island", "tropical island", "island"],
+    "harbor": ["in a harbor", "harbor", "fishing harbor", "at the pier"],
+    "farm": ["on a farm", "farm fields", "farm", "wheat field"],
+    "vineyard": ["in a vineyard", "vineyard", "tuscany hills"],
+    "garden": ["in a garden", "garden", "flower garden"],
+    "park": ["in the park", "park", "on a park path"],
+    "street": ["in the street", "in a city street", "street with lamps", "old town street"],
+    "road": ["on the road", "long road", "open road"],
+    "arctic": ["in the arctic", "icebergs", "at the north pole", "arctic sea"],
+    "cave": ["in a cave", "cave", "crystal cave"],
+    "savanna": ["in the savanna", "savanna", "african savanna"],
+    "moon": ["on the moon", "moon surface", "lunar landscape"],
+    "station": ["in a space station", "spaceship window", "space station"],
+    "clouds": ["above the clouds", "sea of clouds", "in the clouds"],
+    "lavender": ["in a lavender field", "lavender field", "purple fields"],
+    "terraces": ["on rice terraces", "rice terraces", "green terraces"],
+    "cliffs": ["on a cliff", "coast with a lighthouse", "sea cliffs", "cliffs"],
+    "japan": ["in japan", "mount fuji", "japanese landscape"],
+    "bamboo": ["in a bamboo forest", "bamboo forest"],
+    "pond": ["in a pond", "lotus pond", "water lilies", "pond"],
+    "floating": ["on a floating island", "floating islands", "islands in the sky"],
+    "enchanted": ["in an enchanted forest", "magic forest", "mushroom forest"],
+    "candy": ["in candy land", "candy land", "sweet land"],
+    "fairytale": ["near a castle", "fairy tale castle", "castle on a hill"],
+    "ruins": ["in ancient ruins", "ancient ruins", "temple ruins"],
+    "synthgrid": ["on a retro grid", "synthwave landscape", "neon grid", "vaporwave sunset"],
+    "table": ["on a table", "on a wooden table", "still life"],
+    "window": ["by the window", "at the window", "on a window sill"],
+    "room": ["in a cozy room", "in a room", "living room"],
+    "stage": ["on stage", "on a stage", "in the spotlight"],
 }
-SEASONAL = {"mountains", "hills", "forest", "lake", "village"}
-SKYLESS = {"space", "underwater"}
+SEASONAL = {
+    "mountains", "hills", "forest", "lake", "village", "waterfall", "river", "garden", "park",
+    "fairytale", "pond", "road",
+}  # fmt: skip
+SKYLESS = {
+    "space", "underwater", "cave", "moon", "station", "table", "room", "stage", "synthgrid",
+    "candy",
+}  # fmt: skip
+DRY = {"desert", "canyon", "savanna", "volcano", "ruins"}
+INDOORS = {"table", "room", "stage", "station", "cave", "window"}
+HOMES = {
+    "sea": "www", "lake": "ggw", "harbor": "w", "arctic": "gw", "pond": "w", "underwater": "sss",
+    "beach": "gggt", "clouds": "aaa", "floating": "aag", "space": "aaa", "table": "ttt",
+    "window": "ttg", "room": "tg", "cliffs": "ga",
+}  # fmt: skip
+"""Homes of the objects that feel at home in a scene, most likely first; else ground and air."""
 PATTERNS = {
     "waves": ["waves", "abstract waves", "wave pattern"],
     "mandala": ["mandala", "mandala pattern"],
@@ -150,13 +210,47 @@ PATTERNS = {
     "flow": ["flow field", "flowing lines", "abstract lines"],
     "hexagons": ["hexagons", "honeycomb", "hexagon pattern"],
     "layers": ["paper layers", "paper cut layers", "layered paper"],
+    "marbling": ["marbling", "marble pattern", "marbled ink"],
+    "ripples": ["ripples", "water ripples", "concentric ripples"],
+    "contours": ["topographic lines", "contour map", "topographic map"],
+    "terrazzo": ["terrazzo", "terrazzo pattern"],
+    "fans": ["art deco fans", "art deco pattern", "art deco"],
+    "scales": ["fish scales", "scallop pattern", "mermaid scales"],
+    "cubes": ["cubes", "isometric cubes", "tumbling blocks"],
+    "checker": ["checkerboard", "checkered pattern", "chess board"],
+    "plaid": ["plaid", "tartan", "plaid pattern"],
+    "dots": ["polka dots", "polka dot pattern", "dotted pattern"],
+    "zigzag": ["zigzag", "chevron pattern", "zigzag pattern"],
+    "mesh": ["color gradient", "blurred gradient", "soft gradient"],
+    "rosette": ["rosette", "flower mandala", "spirograph"],
+    "stars": ["star pattern", "stars", "islamic pattern"],
+    "petals": ["floral pattern", "flower pattern", "retro flowers"],
+    "leaves": ["leaf pattern", "botanical pattern", "tropical leaves"],
+    "truchet": ["maze", "truchet tiles", "labyrinth pattern"],
+    "mondrian": ["mondrian", "color blocks", "abstract rectangles"],
+    "shapes": ["abstract shapes", "suprematist composition", "abstract composition"],
+    "arches": ["arches", "rainbow arches", "boho arches"],
+    "curtains": ["light curtains", "abstract aurora", "silk folds"],
+    "vortex": ["tunnel", "vortex", "time tunnel"],
+    "horizon": ["abstract landscape", "abstract sunset", "minimal landscape"],
 }
 GROUNDS = {
     "plain": [""],
-    "gradient": [""],
+    "gradient": ["gradient"],
     "rays": ["with rays", "with sun rays"],
     "disc": ["in a circle", "on a round badge"],
     "dots": ["with polka dots", "with dots"],
+    "glow": ["with a soft glow", "glowing"],
+    "bokeh": ["with bokeh lights", "with soft lights"],
+    "arch": ["in an arch", "under an arch"],
+    "striped": ["with stripes"],
+    "waves": ["with waves"],
+    "stars": ["with stars"],
+    "confetti": ["with confetti"],
+    "foliage": ["framed by leaves", "among leaves"],
+    "scallops": ["with scallops"],
+    "sunset": ["with a big sun"],
+    "checks": ["with checks"],
 }
 STYLES = {
     "flat": ["flat vector illustration", "flat design", "vector art", "flat"],
@@ -164,11 +258,18 @@ STYLES = {
     "pixel art": ["pixel art", "8-bit pixel art", "retro game art"],
     "stained glass": ["stained glass", "stained glass window"],
     "line art": ["line art", "ink drawing", "pencil sketch", "line drawing"],
-    "halftone": ["halftone", "pop art", "halftone comic"],
+    "halftone": ["halftone", "pop art", "halftone comic", "comic"],
     "mosaic": ["mosaic", "tile mosaic"],
     "oil": ["oil painting", "impressionist painting", "oil on canvas"],
     "neon": ["neon", "neon glow", "neon lights"],
     "low poly": ["low poly", "polygon art"],
+    "paper cut": ["paper cut", "papercraft", "cut paper art"],
+    "woodblock": ["woodblock print", "ukiyo-e", "japanese print"],
+    "chalk": ["chalk drawing", "chalkboard", "chalk art"],
+    "crayon": ["crayon drawing", "crayon", "kids drawing"],
+    "blueprint": ["blueprint", "technical drawing"],
+    "poster": ["vintage poster", "travel poster", "screen print"],
+    "clay": ["clay", "3d render", "soft 3d"],
 }
 GRADES = {
     "natural": [],
@@ -176,7 +277,7 @@ GRADES = {
     "synthwave": ["synthwave", "vaporwave", "synthwave colors"],
     "sepia": ["sepia", "vintage", "old photo colors"],
     "mono": ["black and white", "monochrome"],
-    "golden": ["golden light", "warm colors", "golden hour"],
+    "golden": ["golden tones", "warm colors", "warm tones"],
     "icy": ["cold colors", "icy blue", "cool colors"],
 }
 NUMBERS = {1: ["a", "one"], 2: ["two", "a pair of"], 3: ["three"]}
@@ -185,187 +286,27 @@ SIZES = {
     "medium": [],
     "large": ["big", "large", "huge", "giant"],
 }
-PLACES = {"center": [], "left": ["on the left"], "right": ["on the right"]}
-FILLERS = ["", "", "", "", "", "", "", "a picture of", "an illustration of", "a drawing of"]
-
-# Icon: home (g ground, a air, w water, s sea bed) and names (plural in brackets if not + s).
-OBJECTS: dict[str, str] = {
-    "fox": "g fox(foxes)",
-    "wolf": "g wolf(wolves)",
-    "cat": "g cat,kitten",
-    "dog": "g dog,puppy(puppies)",
-    "rabbit": "g rabbit,bunny(bunnies)",
-    "bear": "g bear",
-    "panda": "g panda",
-    "koala": "g koala",
-    "lion": "g lion",
-    "tiger": "g tiger",
-    "pig": "g pig",
-    "cow": "g cow",
-    "horse": "g horse",
-    "unicorn": "g unicorn",
-    "zebra": "g zebra",
-    "giraffe": "g giraffe",
-    "elephant": "g elephant",
-    "rhinoceros": "g rhino",
-    "kangaroo": "g kangaroo",
-    "camel": "g camel",
-    "llama": "g llama",
-    "deer": "g deer(deer)",
-    "ewe": "g sheep(sheep)",
-    "raccoon": "g raccoon",
-    "chipmunk": "g squirrel,chipmunk",
-    "hedgehog": "g hedgehog",
-    "mouse": "g mouse(mice)",
-    "monkey": "g monkey",
-    "gorilla": "g gorilla",
-    "frog": "g frog",
-    "turtle": "g turtle,tortoise",
-    "crocodile": "g crocodile",
-    "snake": "g snake",
-    "dragon": "a dragon",
-    "sauropod": "g dinosaur,brontosaurus(dinosaurs)",
-    "t-rex": "g t-rex(t-rexes)",
-    "owl": "a owl",
-    "penguin": "g penguin",
-    "duck": "w duck",
-    "swan": "w swan",
-    "flamingo": "g flamingo",
-    "parrot": "a parrot",
-    "peacock": "g peacock",
-    "eagle": "a eagle",
-    "dove": "a dove",
-    "bird": "a bird",
-    "rooster": "g rooster",
-    "baby-chick": "g chick",
-    "bat": "a bat",
-    "fish": "s fish(fish)",
-    "tropical-fish": "s tropical fish(tropical fish)",
-    "shark": "s shark",
-    "whale": "s whale",
-    "dolphin": "s dolphin",
-    "seal": "w seal",
-    "octopus": "s octopus(octopuses)",
-    "crab": "g crab",
-    "lobster": "s lobster",
-    "jellyfish": "s jellyfish(jellyfish)",
-    "snail": "g snail",
-    "butterfly": "a butterfly(butterflies)",
-    "honeybee": "a bee,honeybee",
-    "lady-beetle": "g ladybug",
-    "spider": "g spider",
-    "rose": "g rose",
-    "tulip": "g tulip",
-    "sunflower": "g sunflower",
-    "cherry-blossom": "g cherry blossom",
-    "lotus": "w lotus(lotuses)",
-    "mushroom": "g mushroom",
-    "cactus": "g cactus(cactuses)",
-    "evergreen-tree": "g pine tree,fir tree",
-    "deciduous-tree": "g tree,oak tree",
-    "palm-tree": "g palm tree",
-    "four-leaf-clover": "g clover",
-    "maple-leaf": "a maple leaf(maple leaves)",
-    "potted-plant": "g potted plant",
-    "red-apple": "g apple",
-    "banana": "g banana",
-    "cherries": "g cherry(cherries)",
-    "strawberry": "g strawberry(strawberries)",
-    "grapes": "g grapes(grapes)",
-    "watermelon": "g watermelon",
-    "pineapple": "g pineapple",
-    "lemon": "g lemon",
-    "carrot": "g carrot",
-    "jack-o-lantern": "g pumpkin,halloween pumpkin",
-    "pizza": "g pizza",
-    "hamburger": "g hamburger,burger",
-    "soft-ice-cream": "g ice cream(ice creams)",
-    "cupcake": "g cupcake",
-    "birthday-cake": "g cake,birthday cake",
-    "doughnut": "g donut",
-    "hot-beverage": "g coffee cup,cup of tea",
-    "teapot": "g teapot",
-    "automobile": "g car",
-    "bus": "g bus(buses)",
-    "locomotive": "g train,locomotive",
-    "tractor": "g tractor",
-    "bicycle": "g bicycle,bike",
-    "motor-scooter": "g scooter,vespa",
-    "airplane": "a airplane,plane",
-    "helicopter": "a helicopter",
-    "rocket": "a rocket,spaceship",
-    "flying-saucer": "a ufo,flying saucer",
-    "sailboat": "w sailboat,sailing boat",
-    "ship": "w ship",
-    "fire-engine": "g fire truck",
-    "parachute": "a parachute",
-    "satellite": "a satellite",
-    "racing-car": "g racing car",
-    "house": "g house",
-    "castle": "g castle",
-    "japanese-castle": "g pagoda,japanese castle",
-    "church": "g church(churches)",
-    "tent": "g tent",
-    "ferris-wheel": "g ferris wheel",
-    "circus-tent": "g circus tent",
-    "balloon": "a balloon",
-    "kite": "a kite",
-    "wrapped-gift": "g gift,present",
-    "red-heart": "a heart",
-    "star": "a star",
-    "crown": "g crown",
-    "gem-stone": "g diamond,gem",
-    "guitar": "g guitar",
-    "violin": "g violin",
-    "drum": "g drum",
-    "camera": "g camera",
-    "light-bulb": "a light bulb",
-    "candle": "g candle",
-    "alarm-clock": "g alarm clock,clock",
-    "hourglass-done": "g hourglass(hourglasses)",
-    "key": "g key",
-    "umbrella": "g umbrella",
-    "bell": "g bell",
-    "anchor": "g anchor",
-    "telescope": "g telescope",
-    "teddy-bear": "g teddy bear",
-    "soccer-ball": "g soccer ball,football",
-    "trophy": "g trophy(trophies)",
-    "top-hat": "g top hat,hat",
-    "crystal-ball": "g crystal ball",
-    "robot": "g robot",
-    "ghost": "a ghost",
-    "alien": "a alien",
-    "skull": "g skull",
-    "snowman": "g snowman(snowmen)",
-    "christmas-tree": "g christmas tree",
-    "ringed-planet": "a planet,saturn",
-    "snowflake": "a snowflake",
-    "fire": "g fire,campfire",
-    "man-mage": "g wizard",
-    "astronaut": "a astronaut",
-    "ninja": "g ninja",
-    "woman-fairy": "a fairy(fairies)",
-    "woman-merpeople": "s mermaid",
-    "open-book": "g book",
+VIEWS = {
+    "normal": [],
+    "close-up": ["close-up", "close-up of", "portrait of", "macro"],
+    "distant": ["in the distance", "far away", "on the horizon"],
 }
-
-
-@dataclass(frozen=True)
-class ObjectWords:
-    """Where an object lives, and what it is called."""
-
-    home: str
-    singular: tuple[str, ...]
-    plural: tuple[str, ...]
-
-
-def object_words(entry: str) -> ObjectWords:
-    """Read an entry of OBJECTS, ``"g rabbit,bunny(bunnies)"``."""
-    home, _, names = entry.partition(" ")
-    singular, plural = [], []
-    for name in names.split(","):
-        one, _, many = name.partition("(")
-        singular.append(one)
-        plural.append(many.rstrip(")") or f"{one}s")
-    return ObjectWords(home, tuple(singular), tuple(plural))
+PLACES = {"center": [], "left": ["on the left"], "right": ["on the right"]}
+BESIDE = ["and", "with", "next to", "beside"]
+MOODS = {
+    "cozy": ["cozy", "warm"],
+    "dreamy": ["dreamy", "magical", "ethereal"],
+    "dramatic": ["dramatic", "epic", "moody"],
+    "peaceful": ["peaceful", "calm", "serene"],
+    "vibrant": ["vibrant", "colorful", "bright"],
+    "cute": ["cute", "adorable", "lovely"],
+    "elegant": ["elegant", "decorative", "minimalist"],
+}
+FILLERS = [
+    "a picture of", "an illustration of", "a drawing of", "a beautiful picture of", "an image of",
+    "a painting of", "digital art of", "artwork of",
+]  # fmt: skip
+TRAILERS = [
+    "digital art", "trending on artstation", "highly detailed", "masterpiece", "beautiful",
+    "award winning", "illustration", "wallpaper", "high quality", "storybook",
+]  # fmt: skip
