@@ -14,9 +14,11 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "artdiff.errors": (
-        "ArtdiffError FrameError MachineError ModelError PluginError PresetError VideoError"
+        "ArtdiffError FrameError MachineError ModelError PluginError PresetError PromptWarning "
+        "VideoError nearest"
     ),
-    "artdiff.hookspecs": "hookimpl",
+    "artdiff.hookspecs": "HOOK_API hookimpl",
+    "artdiff.options": "File NoOptions",
     "artdiff.openclip": "import_mended import_open_clip mend_torchvision",
     "artdiff.noise": "Flow Level Schedule VPCosine VPLinear",
     "artdiff.grid": "Grid levels",
@@ -26,17 +28,26 @@ _HOMES = {
         "Conditioning Denoiser GaussianDenoiser MixtureDenoiser NetDenoiser from_x0 to_x0"
     ),
     "artdiff.sample": "Sampler Step transfer",
-    "artdiff.guidance": "Guidance Projection cfg guide",
+    "artdiff.samplers": "SAMPLERS",
+    "artdiff.guiders": "Guider Seen cfg guided",
+    "artdiff.guidance": "Guidance Look Projection guide",
+    "artdiff.encoders": "TextImageEncoder load_encoder",
     "artdiff.model": "Codec Conditioner Model ModelCard",
     "artdiff.curve": "Curve Easing ease locate",
     "artdiff.preset": "Preset Prompt",
-    "artdiff.timeline": "Effect FrameJob FrameSource Mix Score Start Term",
+    "artdiff.timeline": "Effect FrameJob FrameSource Init Mix Score Start Term",
     "artdiff.plan": "Plan",
     "artdiff.engine": "Engine Setup slerp",
-    "artdiff.frames": "FrameStore",
+    "artdiff.tiles": "TiledCodec Tiling normal_by_place tiled_denoiser tiled_model",
+    "artdiff.backends.unet": "NoisyClassifier helper load_classifier load_superres",
+    "artdiff.upsampling": "Upsampler open_upsampler upsampler_card",
+    "artdiff.files": "save_bytes",
+    "artdiff.importers.weights": "read_plain_weights read_weights",
+    "artdiff.frames": "FrameStore encode_png load_image read_settings save_picture",
     "artdiff.renderer": "RenderReport",
     "artdiff.video": "encode probe",
     "artdiff.sheet": "contact_sheet film_strip",
+    "artdiff.guidance_profile": "GuidanceProfile",
     "artdiff.registry": "Registry Selection create_registry",
     "artdiff.evaluation.frechet": "frechet_distance frechet_from_moments",
     "artdiff.evaluation.kernel": "kernel_distance mmd_unbiased polynomial_kernel",
@@ -46,7 +57,7 @@ _HOMES = {
     "artdiff.evaluation.report": "Evaluation Measured",
     "artdiff.evaluation.measure": "choose_metrics measure",
     "artdiff.evaluation.run": "evaluate",
-    "artdiff.api": "Rendered image render",
+    "artdiff.api": "Rendered image render write_images",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
@@ -68,7 +79,8 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from artdiff.api import Rendered, image, render
+    from artdiff.api import Rendered, image, render, write_images
+    from artdiff.backends.unet import NoisyClassifier, helper, load_classifier, load_superres
     from artdiff.curve import Curve, Easing, ease, locate
     from artdiff.denoise import (
         Conditioning,
@@ -79,6 +91,7 @@ if TYPE_CHECKING:
         from_x0,
         to_x0,
     )
+    from artdiff.encoders import TextImageEncoder, load_encoder
     from artdiff.engine import Engine, Setup, slerp
     from artdiff.errors import (
         ArtdiffError,
@@ -87,7 +100,9 @@ if TYPE_CHECKING:
         ModelError,
         PluginError,
         PresetError,
+        PromptWarning,
         VideoError,
+        nearest,
     )
     from artdiff.evaluation.features import (
         Estimate,
@@ -104,20 +119,34 @@ if TYPE_CHECKING:
     from artdiff.evaluation.report import Evaluation, Measured
     from artdiff.evaluation.run import evaluate
     from artdiff.evaluation.scores import clip_scores, inception_score
-    from artdiff.frames import FrameStore
+    from artdiff.files import save_bytes
+    from artdiff.frames import (
+        FrameStore,
+        encode_png,
+        load_image,
+        read_settings,
+        save_picture,
+    )
     from artdiff.grid import Grid, levels
-    from artdiff.guidance import Guidance, Projection, cfg, guide
-    from artdiff.hookspecs import hookimpl
+    from artdiff.guidance import Guidance, Look, Projection, guide
+    from artdiff.guidance_profile import GuidanceProfile
+    from artdiff.guiders import Guider, Seen, cfg, guided
+    from artdiff.hookspecs import HOOK_API, hookimpl
+    from artdiff.importers.weights import read_plain_weights, read_weights
     from artdiff.inversion import invert
     from artdiff.model import Codec, Conditioner, Model, ModelCard
     from artdiff.noise import Flow, Level, Schedule, VPCosine, VPLinear
     from artdiff.openclip import import_mended, import_open_clip, mend_torchvision
+    from artdiff.options import File, NoOptions
     from artdiff.plan import Plan
     from artdiff.preset import Preset, Prompt
     from artdiff.random import Noise
     from artdiff.registry import Registry, Selection, create_registry
     from artdiff.renderer import RenderReport
     from artdiff.sample import Sampler, Step, transfer
+    from artdiff.samplers import SAMPLERS
     from artdiff.sheet import contact_sheet, film_strip
-    from artdiff.timeline import Effect, FrameJob, FrameSource, Mix, Score, Start, Term
+    from artdiff.tiles import TiledCodec, Tiling, normal_by_place, tiled_denoiser, tiled_model
+    from artdiff.timeline import Effect, FrameJob, FrameSource, Init, Mix, Score, Start, Term
+    from artdiff.upsampling import Upsampler, open_upsampler, upsampler_card
     from artdiff.video import encode, probe

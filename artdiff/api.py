@@ -13,6 +13,8 @@ from artdiff import frames as frame_files
 from artdiff.errors import FrameError, PresetError
 from artdiff.files import save_bytes
 from artdiff.frames import FrameStore
+from artdiff.guidance_chart import chart
+from artdiff.guidance_profile import GuidanceProfile, check_profiled, profile_path
 from artdiff.plan import Plan, draft_preset, resolve
 from artdiff.preset import Draft, assign, overlay, override
 from artdiff.registry import Registry, Selection, create_registry
@@ -34,7 +36,10 @@ OnFrame = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Rendered:
-    """What a render left: the frame folder, the film or sheet if one was asked for, and notes."""
+    """What a render left: the frame folder, the film or sheet if one was asked for, and notes.
+
+    `profile` is the JSON file of the guidance profile; its chart lies beside it as PNG.
+    """
 
     folder: Path
     output: Path | None
@@ -42,6 +47,7 @@ class Rendered:
     made: int
     seconds: float
     notes: tuple[str, ...] = ()
+    profile: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,7 @@ def render(
     frames: str | None = None,
     preview: bool = False,
     fresh: bool = False,
+    profile_guidance: bool = False,
     plugins: Iterable[str] = (),
     registry: Registry | None = None,
     on_progress: OnFrame | None = None,
@@ -112,6 +119,8 @@ def render(
     :param frames: a selection, as ``--frames`` takes it.
     :param preview: every fourth frame with half the steps.
     :param fresh: forget frames of an earlier render.
+    :param profile_guidance: write what each guidance term did to the frames made now, as
+        ``NAME.guidance.json`` and ``NAME.guidance.png`` beside the film. No pixel changes.
     :param plugins: Python files with plugins.
     :raises ArtdiffError: with one line for the user; what is finished stays.
     """
@@ -119,6 +128,8 @@ def render(
     registry = registry or create_registry(Selection.from_environment(plugins))
     work = prepare(preset, registry, settings, frames, preview)
     plan = work.plan
+    if profile_guidance:
+        check_profiled(plan)
     target, folder = _places(work, output, preview)
     manifest = plan.manifest() | ({"every": work.frames.step} if work.frames.step > 1 else {})
     store, target = _open(folder, target, manifest, plan, output is None, fresh)
@@ -126,13 +137,33 @@ def render(
 
     before = len(set(work.frames).intersection(store.present()))
     report("render", before, len(work.frames))
-    made = 0
-    for _ in LocalRenderer(registry).render(plan, store, work.frames):
-        made += 1
-        report("render", before + made, len(work.frames))
+    made, profile = 0, GuidanceProfile() if profile_guidance else None
+    try:
+        for _ in LocalRenderer(registry, profile and profile.see).render(plan, store, work.frames):
+            made += 1
+            report("render", before + made, len(work.frames))
+    finally:
+        path = profile_path(target, store.path)
+        if profile:
+            profile.write(path, store.key)
     notes = _finish(store, work, target, report)
+    if profile:
+        pictures = {index: store.png(index) for index in work.frames}
+        notes += write_chart(profile, pictures, path)
     seconds = time.monotonic() - began
-    return Rendered(store.path, target, len(work.frames), made, seconds, notes)
+    kept = path if profile and profile.frames else None
+    return Rendered(store.path, target, len(work.frames), made, seconds, notes, kept)
+
+
+def write_chart(
+    profile: GuidanceProfile, pictures: Mapping[int, np.ndarray | Path], path: Path
+) -> tuple[str, ...]:
+    """Draw a profile beside its JSON file; what is to be said of it."""
+    if not profile.frames:
+        return ("no frame was made, so no guidance was profiled; --fresh makes them again",)
+    if chart(profile, pictures, path.with_suffix(".png")):
+        return ()
+    return (f'no chart of {path.name}: matplotlib is missing; pip install "artdiff[train]"',)
 
 
 def _places(work: Work, output: str | Path | None, preview: bool) -> tuple[Path | None, Path]:
@@ -222,18 +253,22 @@ def image(
     settings: Iterable[str] | Mapping[str, Any] = (),
     plugins: Iterable[str] = (),
     registry: Registry | None = None,
+    profile: GuidanceProfile | None = None,
 ) -> Iterator[tuple[FrameJob, np.ndarray]]:
     """Pictures of a prompt from the seeds seed, seed + 1, ...: jobs and uint8 (H, W, 3) arrays.
 
     :param n: how many.
     :param settings: preset values, ``["seed=3"]`` or ``{"seed": 3, "model": "starter"}``.
+    :param profile: gathers what guidance did while the pictures are made.
     :raises ArtdiffError: with one line for the user; a wrong setting at once.
     """
     registry = registry or create_registry(Selection.from_environment(plugins))
     values = {"prompt": prompt, "frames": {"source": "still", "count": n}}
     draft = overlay(Draft("image", {}, {}), values, "image")
     plan = prepare(draft, registry, settings).plan
-    return _pictures(load_engine(plan, registry), registry)
+    if profile:
+        check_profiled(plan)
+    return _pictures(load_engine(plan, registry, profile and profile.see), registry)
 
 
 def _pictures(engine: Engine, registry: Registry) -> Iterator[tuple[FrameJob, np.ndarray]]:
@@ -276,7 +311,7 @@ class Estimate:
 def estimate(work: Work, registry: Registry, measure: bool = True) -> Estimate:
     """Count model calls, and measure one step to estimate the time.
 
-    A model call is one picture through the denoiser once; guided steps cost two.
+    A model call is one picture through the denoiser once; steps guided by cfg cost two.
     """
     from artdiff.engine import levels_of
     from artdiff.sample import asked
@@ -293,10 +328,16 @@ def estimate(work: Work, registry: Registry, measure: bool = True) -> Estimate:
 
         schedule = Flow()
     sampler = plan.sampler.kind(**plan.sampler.options.model_dump())
-    seen = asked(sampler, levels_of(plan, schedule))
-    guided = sum(bool(guidance.start >= at.fraction >= guidance.stop) for at in seen)
+    init = plan.job(0).init
+    start = init.strength if init else 1.0
+    seen = asked(sampler, levels_of(plan, schedule, start)) if start else []
     on = any(value != 1 for value in guidance.scale.values)
-    calls = frames * (len(seen) + (guided if on else 0))
+    guider, more = plan.guider.kind(**plan.guider.options.model_dump()), 0
+    for at in seen:
+        inside = bool(guidance.start >= at.fraction >= guidance.stop)
+        if inside and guidance.course.along(1 - float(at.fraction)):
+            more += len(guider.asks(on, at))
+    calls = frames * (len(seen) + more)
     if engine is None:
         return Estimate(frames, calls, None, disk)
     with registry.blaming():

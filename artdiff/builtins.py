@@ -31,6 +31,13 @@ def register_grids() -> Mapping[str, type]:
 
 
 @hookimpl
+def register_guiders() -> Mapping[str, type]:
+    from artdiff.guiders import GUIDERS
+
+    return GUIDERS
+
+
+@hookimpl
 def register_presets() -> Mapping[str, Traversable]:
     folder = files("artdiff.presets")
     return {

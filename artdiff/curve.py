@@ -143,6 +143,10 @@ class Curve:
         value = keys[a][1] + (keys[b][1] - keys[a][1]) * ease(self.easing, t)
         return round(value) if self.whole else value
 
+    def along(self, progress: float) -> float:
+        """The value at a part of a way, progress in [0, 1]; keyframes are percentages of it."""
+        return self.at(100 * progress, 101, 1.0)
+
     def plain(self) -> float | dict[str, float | str]:
         """The curve as a preset writes it."""
         if len(self.keys) == 1:
@@ -165,6 +169,37 @@ class Curve:
             "additionalProperties": False,
         }
         return {"anyOf": [{"type": "number"}, keyframes]}
+
+
+@dataclass(frozen=True)
+class Held:
+    """Values of any kind, each from its keyframe to the next; the first holds before its own.
+
+    In a preset: ``{ 0 = ["a red fox"], "50%" = ["an owl:2", "fog:-1"] }``.
+    """
+
+    keys: tuple[tuple[Position, Any], ...]
+
+    @classmethod
+    def parse(cls, table: Mapping[str, Any]) -> Held:
+        """Read a table of keyframes.
+
+        :raises ValueError: a key is not a position.
+        """
+        return cls(tuple((Position.parse(str(key)), value) for key, value in table.items()))
+
+    def at(self, frame: float, count: int, fps: float) -> Any:
+        """The value at a frame of a film of `count` frames at `fps`."""
+        keys = sorted(
+            ((position.frame(count, fps), value) for position, value in self.keys),
+            key=lambda key: key[0],
+        )
+        passed = [value for at, value in keys if at <= frame]
+        return passed[-1] if passed else keys[0][1]
+
+    def plain(self) -> dict[str, Any]:
+        """The values as a preset writes them."""
+        return {str(position): value for position, value in self.keys}
 
 
 def is_number(value: Any) -> bool:

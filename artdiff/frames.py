@@ -106,6 +106,17 @@ def load_image(path: str | os.PathLike[str]) -> np.ndarray:
         raise FrameError(f"{os.fspath(path)} is not a whole picture: {error}") from error
 
 
+def load_mask(path: str | os.PathLike[str]) -> np.ndarray:
+    """Read a picture file as a mask, uint8 (H, W): its alpha, unless it is all opaque, else grey.
+
+    Raises FrameError when missing or damaged.
+    """
+    grey = load_image(path)
+    with Image.open(path) as image:
+        alpha = np.array(image.convert("RGBA"))[..., 3]
+    return np.array(Image.fromarray(grey).convert("L")) if alpha.min() == 255 else alpha
+
+
 def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read back what `FrameStore.write` put into a PNG: how this one picture was made.
 

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from artdiff.timeline import FrameJob
 
 GROUP = "artdiff"
+HOOK_API = 1
+"""The number of this set of hooks; it rises when one is taken away or asks for something new."""
+OLDEST_API = 1
+"""Plugins that were written for this number still work; hooks that will go warn until they do."""
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
 
@@ -56,6 +60,15 @@ def register_samplers() -> Mapping[str, type]:  # type: ignore[empty-body]
 @hookspec
 def register_grids() -> Mapping[str, type]:  # type: ignore[empty-body]
     """Offer timestep grids: classes of the ``Grid`` protocol with pydantic ``Options``."""
+
+
+@hookspec
+def register_guiders() -> Mapping[str, type]:  # type: ignore[empty-body]
+    """Offer guiders: classes of the ``Guider`` protocol with pydantic ``Options``.
+
+    A guider combines answers of the model without a gradient, as classifier-free guidance does. A
+    preset uses one by ``guidance.name``; further keys of ``[guidance]`` are its ``Options``.
+    """
 
 
 @hookspec
@@ -153,6 +166,7 @@ REGISTRATIONS: Mapping[str, str] = {
     "models": "register_models",
     "samplers": "register_samplers",
     "grids": "register_grids",
+    "guiders": "register_guiders",
     "guidance": "register_guidance",
     "frame_sources": "register_frame_sources",
     "effects": "register_effects",

@@ -34,6 +34,13 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+def _within(curve: Curve, low: float, high: float) -> Curve:
+    for value in curve.values:
+        if not low <= value <= high:
+            raise ValueError(f"must lie between {low:g} and {high:g} (got {value:g})")
+    return curve
+
+
 class Prompt(Part):
     """One text of a prompt and how much it counts beside the others."""
 
@@ -74,8 +81,14 @@ class SamplerPart(Part):
 
 
 class GuidancePart(Part):
-    """[guidance]: classifier-free guidance, uncond + scale (cond - uncond)."""
+    """[guidance]: uncond + scale (cond - uncond), or what another guider makes of its answers.
 
+    Further keys are the guider's own options.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(default="cfg", description="Guider; `artdiff plugins list` names them.")
     scale: Curve = Field(default=Curve.parse(1.0), description="1 = off; keyframes allowed.")
     rescale: Curve = Field(
         default=Curve.parse(0.0), description="0 to 1: keeps contrast as it was."
@@ -86,19 +99,41 @@ class GuidancePart(Part):
     stop: float = Field(
         default=0.0, ge=0, le=1, description="Noise fraction below which it is off."
     )
+    course: Curve = Field(
+        default=Curve.parse(1.0),
+        description="How much of it acts on the way from noise to picture: "
+        '{ "0%" = 0, "30%" = 1 }.',
+    )
     through: Literal["denoiser", "x0"] = Field(
         default="denoiser",
         description="Where gradients of [terms] flow; x0 is cheaper and rougher.",
     )
+    combine: Literal["sum", "balanced", "projected", "priority"] = Field(
+        default="sum",
+        description="How gradients of [terms] meet: added, brought to one length first, freed of "
+        "what conflicts, or earlier terms first.",
+    )
+    clamp: float = Field(
+        default=0.0, ge=0, description="Largest strength of the whole gradient; 0 is no limit."
+    )
+    clamp_by: Literal["rms", "dynamic"] = Field(
+        default="rms", description="rms scales the gradient; dynamic cuts its highest values."
+    )
+
+    @field_validator("course")
+    @classmethod
+    def _over_the_walk(cls, curve: Curve) -> Curve:
+        for position, _ in curve.keys:
+            if position.unit != "%" and len(curve.keys) > 1:
+                raise ValueError(
+                    f'{position} is not a part of the way from noise, "0%", to the picture, "100%"'
+                )
+        return _within(curve, 0, 100)
 
     @field_validator("scale", "rescale")
     @classmethod
     def _bounds(cls, curve: Curve, info: Any) -> Curve:
-        low, high = (0.0, 100.0) if info.field_name == "scale" else (0.0, 1.0)
-        for value in curve.values:
-            if not low <= value <= high:
-                raise ValueError(f"must lie between {low:g} and {high:g} (got {value:g})")
-        return curve
+        return _within(curve, 0, 100 if info.field_name == "scale" else 1)
 
     @model_validator(mode="after")
     def _in_order(self) -> GuidancePart:
@@ -107,6 +142,54 @@ class GuidancePart(Part):
                 f"stop {self.stop:g} lies above start {self.start:g}; "
                 "guidance begins at start and ends at stop"
             )
+        return self
+
+
+class InitPart(Part):
+    """[init]: an image that pictures start from, in place of noise alone."""
+
+    image: str | dict[str, str] = Field(
+        default="", description='A file, or keyframes: { 0 = "a.png", "50%" = "b.png" }.'
+    )
+    strength: Curve = Field(
+        default=Curve.parse(0.6),
+        description="1 keeps nothing of the image, 0 all of it; keyframes allowed.",
+    )
+    how: Literal["noise", "inversion"] = Field(
+        default="noise",
+        description="noise adds fresh noise to the image; inversion finds the noise behind it.",
+    )
+    prompt: str = Field(default="", description="What the image shows, for inversion.")
+
+    @field_validator("image")
+    @classmethod
+    def _positions(cls, value: Any) -> Any:
+        for key in value if isinstance(value, dict) else ():
+            Position.parse(key)
+        if value == {}:
+            raise ValueError('must be a file or a table of keyframes, such as { 0 = "a.png" }')
+        return value
+
+    @field_validator("strength")
+    @classmethod
+    def _share(cls, curve: Curve) -> Curve:
+        return _within(curve, 0, 1)
+
+
+class TilePart(Part):
+    """[tile]: windows over pictures that are larger than the model draws well at once."""
+
+    size: int = Field(
+        default=0, ge=0, le=8192, description="Pixels on a side of a window; 0 is no windows."
+    )
+    overlap: int = Field(
+        default=64, ge=0, le=8192, description="Pixels that neighbouring windows share."
+    )
+
+    @model_validator(mode="after")
+    def _smaller(self) -> TilePart:
+        if self.size and self.overlap >= self.size:
+            raise ValueError(f"overlap {self.overlap} is not below size {self.size}")
         return self
 
 
@@ -129,6 +212,13 @@ class Preset(Part):
     description: str = Field(default="", description="One or two sentences.")
     model: str = Field(default="starter", description="Model; `artdiff models list` names them.")
     seed: int = Field(default=0, ge=-(2**63), lt=2**64, description="Names every random draw.")
+    subseed: int | None = Field(
+        default=None, ge=-(2**63), lt=2**64, description="Seed of a variation."
+    )
+    subseed_strength: Curve = Field(
+        default=Curve.parse(0.1),
+        description="Where the noise lies between seed and subseed, 0 to 1; keyframes allowed.",
+    )
     width: int = Field(default=256, ge=16, le=8192, description="Pixels.")
     height: int = Field(default=256, ge=16, le=8192, description="Pixels.")
     batch: int = Field(default=4, ge=1, le=1024, description="Frames made at once.")
@@ -141,6 +231,8 @@ class Preset(Part):
     easing: Easing = Field(default="ease-in-out", description="How prompts cross-fade.")
     sampler: SamplerPart = SamplerPart()
     guidance: GuidancePart = GuidancePart()
+    init: InitPart = InitPart()
+    tile: TilePart = TilePart()
     terms: dict[str, Values] = Field(
         default={}, description="[terms.LABEL]: guidance terms; `use` names the plugin's term."
     )
@@ -162,6 +254,11 @@ class Preset(Part):
         for key in value:
             Position.parse(str(key))
         return {str(key): _mix(mix) for key, mix in value.items()}
+
+    @field_validator("subseed_strength")
+    @classmethod
+    def _way(cls, curve: Curve) -> Curve:
+        return _within(curve, 0, 1)
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Preset:
@@ -321,6 +418,7 @@ def _spelled_out(values: Mapping[str, Any]) -> Values:
 _NAMED: Mapping[str, tuple[str, type[Part]]] = {
     "sampler": ("name", SamplerPart),
     "sampler.grid": ("name", GridPart),
+    "guidance": ("name", GuidancePart),
     "frames": ("source", FramesPart),
 }
 """Tables whose further keys belong to the class that one of their keys names."""
@@ -399,15 +497,17 @@ def validate(
     values: Mapping[str, Any],
     prefix: str = "",
     also: Iterable[str] = (),
+    context: object = None,
 ) -> M:
     """Validate the values that stand below the dotted key `prefix` of a draft.
 
     :param also: keys that are known beside those of the model.
+    :param context: for validators of the model's fields.
     :raises PresetError: see `check`.
     """
     _refuse(draft, model, values, prefix)
     try:
-        return model.model_validate(dict(values))
+        return model.model_validate(dict(values), context=context)
     except ValidationError as error:
         errors = error.errors()
         # a mistyped key comes before the key that is missing because of it

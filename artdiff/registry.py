@@ -18,7 +18,7 @@ import pluggy
 
 from artdiff import hookspecs
 from artdiff.errors import ArtdiffError, PluginError, nearest
-from artdiff.hookspecs import GROUP, REGISTRATIONS
+from artdiff.hookspecs import GROUP, HOOK_API, OLDEST_API, REGISTRATIONS
 from artdiff.model import ModelCard
 
 BUILTINS = ("artdiff.builtins", "artdiff.backends.starter", "artdiff.backends.adm")
@@ -210,6 +210,7 @@ def _points(names: tuple[str, ...] | None) -> list[EntryPoint]:
 def _register(manager: pluggy.PluginManager, name: str, load: Any) -> None:
     try:
         plugin = load()
+        _check_api(name, plugin)
         if manager.has_plugin(name):
             both = " and ".join(_home(p) for p in (manager.get_plugin(name), plugin))
             raise PluginError(f"two plugins are called {name!r}: {both}; leave one out")
@@ -221,6 +222,18 @@ def _register(manager: pluggy.PluginManager, name: str, load: Any) -> None:
         raise PluginError(f"plugin {name!r} does not fit the hooks: {text}") from error
     except (Exception, SystemExit) as error:
         raise PluginError(f"plugin {name!r} could not be loaded: {_said(error)}") from error
+
+
+def _check_api(name: str, plugin: Any) -> None:
+    """Refuse a plugin whose ``ARTDIFF_API`` says that it was written for other hooks."""
+    wanted = getattr(plugin, "ARTDIFF_API", HOOK_API)
+    if wanted in range(OLDEST_API, HOOK_API + 1):
+        return
+    mend = "a newer artdiff" if isinstance(wanted, int) and wanted > HOOK_API else "a newer plugin"
+    raise PluginError(
+        f"plugin {name!r} was written for hooks {wanted!r}, this artdiff has {HOOK_API}; "
+        f"install {mend}"
+    )
 
 
 def _import_file(path: Path) -> Any:

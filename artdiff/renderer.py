@@ -15,8 +15,8 @@ from artdiff.plan import Plan
 from artdiff.registry import Registry
 
 if TYPE_CHECKING:
-    from artdiff.engine import Engine
-    from artdiff.model import Model
+    from artdiff.engine import Engine, WatchJobs
+    from artdiff.model import Model, ModelCard
 
 
 @dataclass(frozen=True)
@@ -79,32 +79,41 @@ def chunks(frames: range, batch: int) -> Iterator[range]:
         yield range(low, low + batch * step, step)
 
 
-def load_engine(plan: Plan, registry: Registry) -> Engine:
+def load_engine(plan: Plan, registry: Registry, watch: WatchJobs | None = None) -> Engine:
     """Load the plan's model and put it to work.
 
+    :param watch: is shown what guidance does.
     :raises ModelError: no backend can load it, or its weights are missing or damaged.
     """
-    import torch
-
     from artdiff.engine import Engine
 
-    try:
-        with registry.blaming():
-            model = registry.hook.load_model(
-                card=plan.card, device=torch.device("cpu"), dtype=torch.float32
-            )
-    except OSError as error:
-        raise ModelError(f"model {plan.card.name!r} cannot be read: {error}") from error
-    if model is None:
-        raise ModelError(
-            f"no plugin can load model {plan.card.name!r} (backend {plan.card.backend!r})"
-        )
+    model = load_model(plan.card, registry)
+    weak = load_model(plan.weak, registry) if plan.weak else None
     observe: Callable[[Any, Any], None] | None = None
     if registry.hook.on_step.get_hookimpls():
         observe = partial(_observe, registry)
     _warn_of_unknown_words(plan, model)
     with registry.blaming():
-        return Engine(model, plan, observe)
+        return Engine(model, plan, observe, watch, weak=weak)
+
+
+def load_model(card: ModelCard, registry: Registry) -> Model:
+    """Load the model of a card with whichever backend can.
+
+    :raises ModelError: no backend can load it, or its weights are missing or damaged.
+    """
+    import torch
+
+    try:
+        with registry.blaming():
+            model = registry.hook.load_model(
+                card=card, device=torch.device("cpu"), dtype=torch.float32
+            )
+    except OSError as error:
+        raise ModelError(f"model {card.name!r} cannot be read: {error}") from error
+    if model is None:
+        raise ModelError(f"no plugin can load model {card.name!r} (backend {card.backend!r})")
+    return model
 
 
 def _observe(registry: Registry, job: Any, step: Any) -> None:
@@ -125,10 +134,10 @@ def _warn_of_unknown_words(plan: Plan, model: Model) -> None:
 
 
 class LocalRenderer:
-    """Renders in this process."""
+    """Renders in this process; `watch` is shown what guidance does."""
 
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
+    def __init__(self, registry: Registry, watch: WatchJobs | None = None) -> None:
+        self.registry, self.watch = registry, watch
 
     def render(self, plan: Plan, store: FrameStore, frames: range) -> Iterator[int]:
         """Make the missing frames of a selection; every finished one is on disk when yielded.
@@ -141,7 +150,7 @@ class LocalRenderer:
         try:
             with self.registry.blaming():
                 hook.on_render_start(plan=plan)
-                engine = load_engine(plan, self.registry) if missing else None
+                engine = load_engine(plan, self.registry, self.watch) if missing else None
                 for chunk in chunks(frames, plan.preset.batch):
                     if engine is None or missing.isdisjoint(chunk):
                         continue

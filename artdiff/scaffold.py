@@ -1,4 +1,4 @@
-"""The beginning of a plugin: one file that runs as it is."""
+"""The beginning of a plugin: one file that runs as it is, or a package with test and preset."""
 
 from __future__ import annotations
 
@@ -75,15 +75,132 @@ def register_effects():
 }
 
 
+_PRESET = {
+    "guidance": '''[terms.{name}]
+weight = 300
+target = {{ 0 = 0.3, "100%" = 0.8 }}
+''',
+    "projection": '''[terms.{name}]
+amount = {{ 0 = 0.0, "100%" = 1.0 }}
+''',
+    "effect": '''[effects.{name}]
+every = 2
+''',
+}
+
+_IMPORTS = "from pydantic import BaseModel, Field\n"
+
+_PACKAGE = {
+    "pyproject.toml": '''[build-system]
+requires = ["setuptools>=77"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "{name}"
+version = "0.1.0"
+description = "A plugin of artdiff."
+license = "MIT"
+requires-python = ">=3.11"
+dependencies = ["artdiff"]
+
+# artdiff loads every entry point of the group "artdiff".
+[project.entry-points.artdiff]
+{name} = "{module}"
+
+[tool.setuptools]
+packages = ["{module}"]
+
+[tool.setuptools.package-data]
+{module} = ["*.toml"]
+''',
+    "{module}/__init__.py": '''"""{title}, a plugin of artdiff: what it offers."""
+
+from pathlib import Path
+
+from artdiff import hookimpl
+
+ARTDIFF_API = 1
+
+
+@hookimpl
+def {hook}():
+    from {module}.look import {cls}
+
+    return {{"{name}": {cls}}}
+
+
+@hookimpl
+def register_presets():
+    return {{"{name}": Path(__file__).with_name("{name}.toml")}}
+''',
+    "README.md": '''# {name}
+
+A plugin of artdiff. Install it for good, or for as long as you change it:
+
+    pip install -e .
+
+Then make its film, say what is wrong with it, and run its test:
+
+    artdiff render {name}
+    artdiff plugins check {module}
+    pytest
+''',
+    "{module}/{name}.toml": '''title = "{title}"
+description = "What {name} does, from the first frame to the last."
+prompt = "mountain lake at sunset"
+
+[frames]
+source = "prompt_animation"
+count = 24
+
+{preset}''',
+    "tests/test_{module}.py": '''"""What every plugin keeps, and that its preset makes a film."""
+
+import artdiff
+from artdiff.testing import check_plugin
+
+
+def test_it_keeps_what_artdiff_relies_on():
+    assert [str(finding) for finding in check_plugin("{module}")] == []
+
+
+def test_its_preset_makes_frames(tmp_path):
+    made = artdiff.render("{name}", tmp_path, settings=["sampler.steps=2"], frames="::23")
+    assert made.made == 2
+''',
+}
+
+def plugin_package(name: str, kind: str) -> dict[str, str]:
+    """The files of a plugin package by their path: code, a preset, a test that passes, metadata.
+
+    :param name: letters, digits, ``-`` and ``_``; what presets will call it.
+    :raises PluginError: the name cannot be used.
+    """
+    words = _words(name)
+    imports = "import torch\n" if kind == "projection" else ""
+    look = f'"""{words["title"]}: what it does."""\n\n{imports}{_IMPORTS}\n\n'
+    body = _BODIES[kind].partition("\n\n@artdiff.hookimpl")[0]
+    words["hook"] = "register_effects" if kind == "effect" else "register_guidance"
+    words["preset"] = _PRESET[kind].format(**words)
+    files = {path.format(**words): text.format(**words) for path, text in _PACKAGE.items()}
+    return {f"{words['module']}/look.py": look + body.format(**words) + "\n"} | files
+
+
 def plugin_file(name: str, kind: str) -> str:
     """The text of a plugin file.
 
     :param name: letters, digits, ``-`` and ``_``; what presets will call it.
     :raises PluginError: the name cannot be used.
     """
+    words = _words(name)
+    head = _HEAD if kind == "projection" else _HEAD.replace("import torch\n", "")
+    return (head + _BODIES[kind]).format(**words)
+
+
+def _words(name: str) -> dict[str, str]:
+    """What the templates are filled in with."""
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
         raise PluginError(f"{name!r}: use lower-case letters, digits, - and _, such as my-look")
     cls = "".join(part.capitalize() for part in re.split(r"[-_]", name))
-    head = _HEAD if kind == "projection" else _HEAD.replace("import torch\n", "")
-    text = head + _BODIES[kind]
-    return text.format(title=cls, file=name.replace("-", "_"), name=name, cls=cls)
+    module = name.replace("-", "_")
+    return {"name": name, "module": module, "file": module, "cls": cls, "title": cls}

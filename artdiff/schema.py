@@ -43,6 +43,7 @@ def preset_schema(registry: Registry) -> dict[str, Any]:
         "default": "linear-t",
         "description": grid["description"],
     }
+    _extend(parts["GuidancePart"], registry, "guiders", "name")
     _extend(parts["FramesPart"], registry, "frame_sources", "source")
     properties["terms"] = _labelled(registry, "guidance", properties["terms"], parts)
     properties["effects"] = _labelled(registry, "effects", properties["effects"], parts)

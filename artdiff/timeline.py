@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel
 
-from artdiff.curve import Curve, Position, ease, locate
+from artdiff.curve import Curve, Held, Position, ease, locate
 from artdiff.preset import Preset, Prompt
 
 if TYPE_CHECKING:
@@ -35,6 +35,23 @@ class Start:
 
 
 @dataclass(frozen=True)
+class Init:
+    """The image that a frame's picture starts from.
+
+    Attributes:
+        image: a reference to its file, see `Plan.files`.
+        strength: the time in [0, 1] from which the picture is drawn anew.
+        how: fresh noise is added to the image, or the noise behind it is found by inversion.
+        prompt: what the image shows, for inversion.
+    """
+
+    image: str
+    strength: float
+    how: Literal["noise", "inversion"] = "noise"
+    prompt: str = ""
+
+
+@dataclass(frozen=True)
 class Term:
     """The values of one guidance term at one frame."""
 
@@ -55,6 +72,7 @@ class FrameJob:
     scale: float = 1.0
     rescale: float = 0.0
     terms: tuple[Term, ...] = ()
+    init: Init | None = None
 
     def record(self) -> dict[str, Any]:
         """The job as JSON-able values, for a frame's sidecar."""
@@ -66,6 +84,7 @@ class FrameJob:
             "start": [self.start.seed, self.start.towards, round(self.start.t, 6)],
             "guidance": {"scale": self.scale, "rescale": self.rescale},
             "terms": {t.label: {"weight": t.weight, **t.options} for t in self.terms},
+            **({"init": asdict(self.init)} if self.init else {}),
         }
 
 
@@ -99,11 +118,15 @@ class Effect(Protocol):
 
 @dataclass(frozen=True)
 class TermTrack:
-    """One guidance term over the film: numbers may be curves."""
+    """One guidance term over the film: numbers may be `Curve`, all else `Held`.
+
+    `course` multiplies the weight on the way from noise, 0%, to the picture, 100%.
+    """
 
     label: str
     weight: Curve
     options: Mapping[str, Any]
+    course: Curve = field(default_factory=lambda: Curve.parse(1.0))
 
 
 @dataclass(frozen=True)
@@ -126,9 +149,31 @@ class Score:
         seed = self.seed + number
         return seed if seed < 2**64 else seed - 2**64
 
-    def value(self, curve: Curve, frame: float) -> float:
-        """A curve's value at a frame."""
+    def value(self, curve: Curve | Held, frame: float) -> Any:
+        """What a curve or held values say at a frame."""
         return curve.at(frame, self.count, self.preset.frames.fps)
+
+    def start(self, frame: float, number: int = 0) -> Start:
+        """The noise at a frame: that of the seed, on its way to that of the subseed, if any.
+
+        :param number: of a picture that varies: it takes the seed so many places on, or, where
+            there is a subseed, that one.
+        """
+        subseed = self.preset.subseed
+        if subseed is None:
+            return Start.at(self.seed_after(number))
+        towards = subseed + number
+        t = self.value(self.preset.subseed_strength, frame)
+        return Start(self.seed, towards if towards < 2**64 else towards - 2**64, t)
+
+    def init(self, frame: float) -> Init | None:
+        """The image at a frame, if any; of keyframes that which was said last."""
+        part, fps = self.preset.init, self.preset.frames.fps
+        keys = {"0": part.image} if isinstance(part.image, str) else part.image
+        said = {Position.parse(k).frame(self.count, fps): image for k, image in keys.items()}
+        image = said[max((at for at in said if at <= frame), default=min(said))]
+        strength = self.value(part.strength, frame)
+        return Init(image, strength, part.how, part.prompt) if image else None
 
     def prompts(self, frame: float) -> Mix:
         """The mix of texts at a frame: keyframes cross-fade with the preset's easing."""
@@ -158,12 +203,13 @@ class Score:
             start=start,
             scale=self.value(guidance.scale, index),
             rescale=self.value(guidance.rescale, index),
+            init=self.init(index),
             terms=tuple(
                 Term(
                     track.label,
                     self.value(track.weight, index),
                     {
-                        key: self.value(value, index) if isinstance(value, Curve) else value
+                        key: self.value(value, index) if isinstance(value, Curve | Held) else value
                         for key, value in track.options.items()
                     },
                 )

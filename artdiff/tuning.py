@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
-from artdiff.errors import ModelError
+from artdiff.errors import ModelError, PresetError
 from artdiff.files import save_bytes
 from artdiff.plan import Plan
 from artdiff.tuned import Guided, TunedFile, Tuning
@@ -100,7 +100,7 @@ class Subject:
     def bound(self, rows: Tensor) -> Denoise:
         """The guided denoiser of some samples."""
         from artdiff.denoise import bind
-        from artdiff.guidance import cfg
+        from artdiff.guiders import cfg
 
         said = self.guided
         guided = cfg(
@@ -138,8 +138,13 @@ class Subject:
 
 
 def guided_of(plan: Plan) -> Guided:
-    """The guidance of a plan, at its beginning."""
+    """The guidance of a plan, at its beginning.
+
+    :raises PresetError: it is another guider than cfg, or it changes during the walk.
+    """
     part = plan.preset.guidance
+    if part.name != "cfg" or part.course.values != (1.0,):
+        raise PresetError("guidance: steps are tuned for the guider 'cfg', without a course")
     return Guided(
         scale=part.scale.values[0],
         rescale=part.rescale.values[0],

@@ -5,7 +5,7 @@
 ``bench/sheets/NAME.toml`` becomes ``docs/pictures/NAME.png``. A sheet is a table: each row is a
 prompt with a seed, each column a set of settings, written as for ``artdiff image -s``::
 
-    size = 160                    # pixels of a cell, 160 unless said
+    size = 160                    # pixels of a cell, 160 unless said; or [width, height]
     seeds = [0, 1]                # each row is drawn with each of them
     settings = ["sampler.steps=20"]
     rows = ["a red fox in the snow", { label = "with a sky", prompt = "...", settings = [] }]
@@ -67,7 +67,7 @@ class Sheet(BaseModel, extra="forbid"):
     seeds: list[int] = [0]
     settings: list[str] = []
     plugins: list[str] = []
-    size: int = 160
+    size: int | tuple[int, int] = 160
 
 
 def read(name: str) -> Sheet:

@@ -16,25 +16,30 @@ ORDER = """
     samplers.weights samplers.ddpm samplers.ddim samplers.euler samplers.heun samplers.dpmpp
     samplers.dpmpp_single samplers.dpmpp_three samplers.adams samplers.unipc samplers.lcm
     samplers.restart samplers.adaptive samplers.tuned samplers
-    guidance tune_path tune
+    guiders.rows guiders.guider guiders.cfg guiders.apg guiders.cfg_zero guiders.tangential
+    guiders.weakened guiders.autoguidance guiders
+    gradients terms bending guidance tune_path tune
     nn.codec nn.text nn.latent_transformer
-    nn.unet_blocks nn.unet nn.unet_superres nn.unet_classifier
-    nn.unet_facts nn.labels
-    model user_models tuned curve registry preset timeline plan schema scaffold
-    files frames sheet webp video
+    nn.unet_blocks nn.unet nn.unet_superres nn.unet_classifier nn.enlarger
+    nn.unet_facts nn.labels encoders
+    model guiders.fit tiles user_models tuned curve registry preset timeline plan schema scaffold
+    files frames sheet webp video guidance_profile guidance_chart
     train.recipe train.draws train.losses train.diffusion_losses train.ema train.checkpoint
     train.data train.examples train.optim train.report train.ranks train.precision train.task
-    train.autoencoder train.denoiser train.diffusion train.classifier train.upsampler train.clip
+    train.autoencoder train.latents train.heads train.denoiser train.diffusion train.classifier
+    train.upsampler train.enlarger train.clip
     train.kinds train.run train.loop
     evaluation.frechet evaluation.kernel evaluation.manifold evaluation.scores
     evaluation.bootstrap evaluation.features evaluation.encoder evaluation.pictures
     evaluation.report evaluation.measure evaluation.page
     backends.latent_transformer backends.starter backends.unet backends.adm builtins
     importers.weights importers.adm importers.card importers.add
-    engine renderer api tuning tuned_chart
+    upsampling engine renderer api tuning tuned_chart
     evaluation.subject evaluation.run
-    testing.findings testing.oracles testing.toys testing.terms testing.samplers testing.pieces
+    testing.findings testing.oracles testing.toys testing.terms testing.samplers testing.guiders
+    testing.pieces
     testing.measures testing.plugin testing
+    provenance
     cli.options cli.render cli.image cli.plan cli.sheet cli.presets cli.plugins cli.tune cli.models
     cli.train cli.evaluate cli.doctor
 """.split()
@@ -42,7 +47,7 @@ NO_TORCH = {
     "errors", "hookspecs", "progress", "openclip", "options", "spacing", "model", "curve",
     "registry", "preset", "timeline", "plan", "schema", "scaffold", "files", "frames", "sheet",
     "webp", "video", "backends.starter", "backends.adm", "user_models", "solver", "tuned",
-    "tuning", "tuned_chart", "builtins", "renderer", "api",
+    "tuning", "tuned_chart", "guidance_profile", "guidance_chart", "builtins", "renderer", "api",
     *(name for name in ORDER if name.startswith("cli.")),
 }  # fmt: skip
 """What is there before a model is needed: no torch, moviepy or skia when it is imported."""
@@ -140,6 +145,7 @@ def test_the_hooks_of_plugins_load_nothing(name):
         "collections.abc.Mapping",
         "importlib.resources.files",
         "importlib.resources.abc.Traversable",
+        "typing.TYPE_CHECKING",
     }
     assert top - standard == {"artdiff.hookimpl"}
 

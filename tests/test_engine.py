@@ -114,7 +114,7 @@ class Plugin:
 
 @pytest.fixture
 def engine(registry):
-    registry.manager.register(Plugin(), "looks")
+    registry.manager.register(Plugin(), "glows")
 
     def engine(**settings):
         draft = overlay(Draft("film", {}, {}), FILM, "film.toml")
@@ -296,7 +296,7 @@ def test_mistakes_in_a_loss(engine, mistake, said, through):
     made = engine(**{"terms.mean.mistake": mistake, "guidance.through": through})
     message = complaint(made, 4, 5, 6, 7)
     assert message.startswith("frames 4 to 7: guidance 'mean") and said in message
-    assert "looks" in message
+    assert "glows" in message
 
 
 def test_a_wrong_shape_is_seen_in_groups_as_well(engine):
@@ -310,12 +310,12 @@ def test_a_wrong_shape_is_seen_in_groups_as_well(engine):
 ])
 def test_mistakes_in_a_projection(engine, mistake, said):
     message = complaint(engine(**{"terms.clamp.mistake": mistake}), 3)
-    assert message.startswith("frame 3: guidance 'clamp' (plugin 'looks') ") and said in message
+    assert message.startswith("frame 3: guidance 'clamp' (plugin 'glows') ") and said in message
 
 
 @pytest.mark.parametrize(("mistake", "said"), [
-    ("raise", "frame 2: effect 'invert' (plugin 'looks') failed: KeyError: 'oops'"),
-    ("dtype", "frame 0: effect 'invert' (plugin 'looks') returned float64 (32, 32, 3), not"),
+    ("raise", "frame 2: effect 'invert' (plugin 'glows') failed: KeyError: 'oops'"),
+    ("dtype", "frame 0: effect 'invert' (plugin 'glows') returned float64 (32, 32, 3), not"),
     ("shape", "returned uint8 (32, 32), not a uint8 picture"), ("type", "returned NoneType"),
     ("empty", "returned uint8 (0, 32, 3)"),
 ])
@@ -324,7 +324,7 @@ def test_mistakes_in_an_effect(engine, mistake, said):
 
 
 def test_a_plugins_mistake_keeps_what_is_finished(registry, tmp_path):
-    registry.manager.register(Plugin(), "looks")
+    registry.manager.register(Plugin(), "glows")
     draft = overlay(Draft("film", {}, {}), FILM, "film.toml")
     settings = {"terms.mean.mistake": "late", "frames": {"source": "still", "count": 8}}
     with pytest.raises(artdiff.PluginError, match=r"^frames 4 to 7: .*ValueError: too late"):

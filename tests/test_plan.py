@@ -42,7 +42,7 @@ class Plugin:
 
 @pytest.fixture
 def plan(registry):
-    registry.manager.register(Plugin(), "looks")
+    registry.manager.register(Plugin(), "glows")
 
     def plan(*assignments, **values):
         draft = overlay(Draft("film", {}, {}), {"model": "tiny", **values}, "film.toml")
@@ -71,15 +71,15 @@ def test_what_was_chosen_and_by_whom(plan):
     )
     assert found.count == 5 and found.job(3).index == 3
     assert [(c.label, c.name, c.plugin) for c in (*found.terms, *found.effects)] == [
-        ("a", "glow", "looks"),
-        ("blur", "blur", "looks"),
+        ("a", "glow", "glows"),
+        ("blur", "blur", "glows"),
     ]
     assert found.effects[0].options.radius == 4
     code = {key: re.sub(r"@[0-9a-f]{8}$", "@code", name) for key, name in found.plugins.items()}
     assert code == {
         "sampler=ddim": "artdiff.builtins",
-        "a=glow": "looks@code",
-        "blur=blur": "looks@code",
+        "a=glow": "glows@code",
+        "blur=blur": "glows@code",
         "frames=latent_interpolation": "latent_interpolation@code",
     }
 

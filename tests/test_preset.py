@@ -186,7 +186,7 @@ def test_overrides_without_a_key(wrong):
 @pytest.mark.parametrize(("key", "value", "message"), [
     ("sede", 3, "film.toml: sede: unknown key; did you mean 'seed'?"),
     ("extend", "x", "film.toml: extend: unknown key; did you mean 'extends'?"),
-    ("guidance.scael", 3, "film.toml: guidance.scael: unknown key; did you mean 'scale'?"),
+    ("init.strenth", 3, "film.toml: init.strenth: unknown key; did you mean 'strength'?"),
     ("prompt", [{"txt": "a"}], "film.toml: prompt.0.txt: unknown key; did you mean 'text'?"),
     ("prompt", 5, "film.toml: prompt: must be a text, or a list"),
     ("prompts.abc", "x", "film.toml: prompts: 'abc' is not a frame; write 12"),
@@ -226,8 +226,8 @@ def test_the_one_who_said_it_is_named():
         check(draft)
     with pytest.raises(PresetError, match=r"^-s sampler\.steps: must be greater .*\(got -2\)$"):
         check(override(draft, ["sampler.steps=-2"]))
-    with pytest.raises(PresetError, match=r"^-s guidance: guidance\.scael: unknown key"):
-        check(override(draft, ["sampler.steps=2", "guidance={scael=3}"]))
+    with pytest.raises(PresetError, match=r"^-s init: init\.strenth: unknown key"):
+        check(override(draft, ["sampler.steps=2", "init={strenth=3}"]))
     with pytest.raises(PresetError, match=r"guidance: stop 0\.5 lies above start 0\.2"):
         check(override(draft, ["sampler.steps=2", "guidance.start=0.2"]))
 

@@ -19,7 +19,8 @@ from artdiff.denoise import (
 )
 from artdiff.errors import ModelError
 from artdiff.grid import levels
-from artdiff.guidance import Term, cfg, guide
+from artdiff.guidance import Term, guide
+from artdiff.guiders import cfg
 from artdiff.noise import Flow, Level, VPLinear
 from artdiff.process import BETAS, Process, make_betas, parse_spacing, respace
 from artdiff.random import Noise

@@ -248,10 +248,25 @@ class SingleOnly(Good):
 
 class MakesTensors(Good):
     def __init__(self, options, setup):
-        self.goal = torch.full((3, 32, 32), 0.3)
+        with torch.inference_mode():
+            self.goal = torch.full((3, 32, 32), 0.3)
 
     def loss(self, x0, at, noise):
         return (x0 * self.goal).mean((1, 2, 3))
+
+
+class Noisy(Good):
+    """A loss of noisy pictures: in pure noise it must not be shown clean ones."""
+
+    sees = "x"
+
+    def loss(self, x0, at, noise):
+        assert at.alpha > 0 or float(x0.std()) > 0.9
+        return ((x0 - at.alpha.to(x0) * 0.2) ** 2).mean((1, 2, 3))
+
+
+class SeesBoth(Good):
+    sees = "both"
 
 
 class InPlace(Good):
@@ -286,6 +301,7 @@ def wrong(findings):
 def test_a_good_guidance_has_no_findings():
     assert check_guidance(Good) == []
     assert check_guidance(Good, {"target": 0.5}) == []
+    assert check_guidance(Noisy) == []
 
 
 @pytest.mark.parametrize(("kind", "checks"), [
@@ -301,6 +317,7 @@ def test_a_good_guidance_has_no_findings():
     (Constant, {"gradient"}),
     (SingleOnly, {"dtype"}),
     (MakesTensors, {"inference mode"}),
+    (SeesBoth, {"sees"}),
     (InPlace, {"in place"}),
     (DividesByAlpha, {"finite"}),
     (Root, {"plain picture"}),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from artdiff.model import Model
 
 BACKEND = "unet"
-HELPERS = ("unet-classifier", "unet-superres")
+HELPERS = ("unet-classifier", "unet-superres", "enlarger")
 """Backends of networks that help a model and draw nothing by themselves."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,9 @@ from artdiff.model import Model, ModelCard
 from artdiff.nn.labels import LabelConditioner
 from artdiff.nn.unet_classifier import ClassifierUNet
 from artdiff.nn.unet_facts import Kind, NetworkFacts
-from artdiff.noise import DiscreteTable, Level
+from artdiff.noise import DiscreteTable, Flow, Level
 from artdiff.train.checkpoint import read_tensors
+from artdiff.user_models import models_folder
 
 WEIGHTS = "model.safetensors"
 
@@ -45,18 +48,38 @@ class PixelCodec:
 
 @dataclass(frozen=True, eq=False)
 class NoisyClassifier:
-    """A classifier that was trained on noisy pictures, at any level."""
+    """A classifier that was trained on noisy pictures, or on noisy latents, at any level.
+
+    Attributes:
+        codec: twelve hex digits of the codec whose latents it sees; empty for pictures.
+    """
 
     network: ClassifierUNet
     facts: NetworkFacts
     schedule: DiscreteTable
+    codec: str = ""
 
     def __call__(self, x: Tensor, at: Level) -> Tensor:
-        """Logits (B, classes) of noisy pictures x (B, C, H, W) at a level; gradients flow."""
+        """Logits (B, classes) of noisy samples x (B, C, H, W) at a level; gradients flow."""
         norm = torch.hypot(at.alpha, at.sigma)
         native = Level(at.alpha / norm, at.sigma / norm)
         time = self.schedule.index(native) * self.facts.process.time_scale
         return self.network(x / norm, time.to(x).reshape(-1).expand(len(x)))
+
+    @property
+    def heads(self) -> Mapping[str, Mapping[str, int]]:
+        """The number of each class by its head and name.
+
+        Of a classifier with several heads, whose labels are ``head:name``, each head has logits of
+        its own; of another one, all classes are of one head without a name.
+        """
+        labels = self.facts.labels or map(str, range(self.facts.network.classes or 0))
+        heads: dict[str, dict[str, int]] = {}
+        several = all(":" in label for label in self.facts.labels) and self.facts.labels
+        for number, label in enumerate(labels):
+            head, name = label.split(":", 1) if several else ("", label)
+            heads.setdefault(head, {})[name] = number
+        return heads
 
 
 def load(card: ModelCard, device: torch.device, dtype: torch.dtype) -> Model:
@@ -73,9 +96,24 @@ def load(card: ModelCard, device: torch.device, dtype: torch.dtype) -> Model:
 def load_superres(card: ModelCard, device: torch.device, dtype: torch.dtype) -> Model:
     """Read an upsampler: a model whose conditioning also needs ``low``, (B, C, h, w) in [-1, 1].
 
+    An `Enlarger` may be told the noise and the blur of ``low``, too: ``told``, (B, 2).
+
     :raises ModelError: as `load` does.
     """
+    if card.facts.get("kind") == "enlarger":
+        return _enlarger(card, device, dtype)
     return _model(card, "superres", device, dtype)
+
+
+def _enlarger(card: ModelCard, device: torch.device, dtype: torch.dtype) -> Model:
+    _, network = _load(card, "enlarger", device, dtype)
+    return Model(
+        denoiser=lambda x, at, cond: network(x, at, cond["low"], cond.get("told")),
+        schedule=Flow(),
+        codec=PixelCodec(),
+        conditioner=LabelConditioner(None),
+        card=card,
+    )
 
 
 def load_classifier(card: ModelCard, device: torch.device, dtype: torch.dtype) -> NoisyClassifier:
@@ -85,24 +123,46 @@ def load_classifier(card: ModelCard, device: torch.device, dtype: torch.dtype) -
     """
     facts, network = _load(card, "classifier", device, dtype)
     assert isinstance(network, ClassifierUNet)
-    return NoisyClassifier(network, facts, facts.process.process().schedule)
+    codec = str(card.facts.get("codec", ""))
+    return NoisyClassifier(network, facts, facts.process.process().schedule, codec)
 
 
-def helper(card: ModelCard, role: str) -> ModelCard:
-    """The card of a model's ``classifier`` or ``upsampler``, which lies beside its folder.
+def helper(card: ModelCard, role: str, name: str | None = None) -> ModelCard:
+    """The card of a model's ``classifier`` or ``upsampler``.
 
-    :raises ModelError: the model's card names none, or it is not there.
+    It lies in the model's folder, beside it, or among the user's models.
+
+    :param name: which one; None: the one that the model's card names.
+    :raises ModelError: the model's card names none, it is not there, or it belongs to the latents
+        of another codec than the model's.
     """
-    name = card.facts.get(role)
+    name = card.facts.get(role) if name is None else name
     if not isinstance(name, str):
-        raise ModelError(f"the card of model {card.name!r} names no {role}, facts.{role}")
-    folder = Path(str(card.folder)).parent / name
-    if not (folder / "card.toml").is_file():
         raise ModelError(
-            f"model {card.name!r} has the {role} {name!r}, which is not there: {folder}; "
+            f"the card of model {card.name!r} names no {role}, facts.{role}; name one of your "
+            f"models, such as {role} = 'my-{role}'"
+        )
+    own = Path(str(card.folder))
+    places = [folder / name for folder in (own, own.parent, models_folder())]
+    folder = next((place for place in places if (place / "card.toml").is_file()), None)
+    if folder is None:
+        raise ModelError(
+            f"model {card.name!r} has the {role} {name!r}, which is not there: {places[1]}; "
             f"artdiff models add {name}.pt puts it there"
         )
-    return ModelCard.read(folder)
+    found, codec = ModelCard.read(folder), own / "codec.safetensors"
+    wanted = found.facts.get("codec")
+    if wanted and codec.is_file() and wanted != _name_of(codec):
+        raise ModelError(
+            f"{folder}: the {role} {name!r} was trained on latents of the codec {wanted}, and "
+            f"model {card.name!r} has the codec {_name_of(codec)}; train it anew"
+        )
+    return found
+
+
+def _name_of(codec: Path) -> str:
+    """Twelve hex digits that name a codec's weights, as training writes them."""
+    return hashlib.sha256(codec.read_bytes()).hexdigest()[:12]
 
 
 def denoiser_of_network(network: nn.Module, facts: NetworkFacts) -> Denoiser:

@@ -98,6 +98,7 @@ class Group(click.Group):
             from artdiff.registry import create_registry
 
             registry = create_registry()
+            self.commands.clear()  # of plugins that were read before
             with registry.blaming():
                 registry.hook.register_commands(cli=self)
             self.registry = registry

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from artdiff.cli import options
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from artdiff.timeline import FrameJob
 
 
 @click.command("image")
@@ -35,6 +42,7 @@ from artdiff.cli import options
     metavar="PATH",
     help="The .png file (several pictures are numbered), or a folder.",
 )
+@options.profile_guidance
 @options.settings
 @options.plugins
 def command(
@@ -48,11 +56,15 @@ def command(
     model: str | None,
     grid: bool,
     output: Path | None,
+    profile_guidance: bool,
     settings: tuple[str, ...],
     plugins: tuple[str, ...],
 ) -> None:
     """Make pictures of PROMPT."""
-    from artdiff.api import image, write_images
+    from artdiff.api import image, write_chart, write_images
+    from artdiff.frames import key_of
+    from artdiff.guidance_chart import FRAMES
+    from artdiff.guidance_profile import GuidanceProfile, profile_path
     from artdiff.progress import progress
 
     values = {
@@ -76,10 +88,27 @@ def command(
         target = target / f"{name}.png"
     if target.suffix.lower() != ".png":
         raise click.BadParameter(f"{target}: pictures are written as .png", param_hint="-o")
-    pictures = image(prompt, number, settings=[*given, *settings], plugins=plugins)
-    bar = progress(pictures, total=number, desc="image", unit="picture")
-    for path in write_images(bar, target, grid=grid, single=number == 1):
+    profile, said = GuidanceProfile() if profile_guidance else None, [*given, *settings]
+    pictures = image(prompt, number, settings=said, plugins=plugins, profile=profile)
+    bar, first = progress(pictures, total=number, desc="image", unit="picture"), {}
+    for path in write_images(_keeping(bar, first, FRAMES), target, grid=grid, single=number == 1):
         click.echo(path)
+    if profile:
+        path = profile_path(target, target.parent)
+        profile.write(path, key_of({"prompt": prompt, "n": number, "settings": said}))
+        for note in write_chart(profile, first, path):
+            click.echo(note, err=True)
+        click.echo(f"guidance profile: {path}", err=True)
+
+
+def _keeping(
+    pictures: Iterable[tuple[FrameJob, np.ndarray]], kept: dict[int, np.ndarray], most: int
+) -> Iterator[tuple[FrameJob, np.ndarray]]:
+    """Pass pictures on, and keep the first ones by number."""
+    for job, picture in pictures:
+        if len(kept) < most:
+            kept[job.index] = picture
+        yield job, picture
 
 
 def _free(path: Path) -> Path:

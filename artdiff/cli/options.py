@@ -45,6 +45,11 @@ frames = click.option(
     metavar="RANGE",
     help="Only these frames: 24 (the first 24), 10:20, ::4 (every fourth).",
 )
+profile_guidance = click.option(
+    "--profile-guidance",
+    is_flag=True,
+    help="Write beside the result what each guidance term did: NAME.guidance.json and .png.",
+)
 preview = click.option(
     "--preview", is_flag=True, help="Every fourth frame with half the steps, for a quick look."
 )

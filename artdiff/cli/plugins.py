@@ -17,17 +17,18 @@ def command() -> None:
 @command.command("list")
 @click.option("--plugin", "files", multiple=True, metavar="FILE", help="Also load this file.")
 def list_plugins(files: tuple[str, ...]) -> None:
-    """List the loaded plugins and what each of them offers."""
-    from artdiff.hookspecs import REGISTRATIONS
+    """List the loaded plugins: version, licence, what each offers, reads and writes."""
+    from artdiff.provenance import provenance
     from artdiff.registry import Selection, create_registry
 
-    registry = create_registry(Selection.from_environment(files))
-    for plugin in registry.plugins:
-        click.echo(plugin)
-        for kind in REGISTRATIONS:
-            names = [e.name for e in registry.entries(kind).values() if e.plugin == plugin]
+    for plugin in provenance(create_registry(Selection.from_environment(files))):
+        from_where = ", ".join(part for part in (plugin.version, plugin.licence) if part)
+        click.echo(f"{plugin.name} ({from_where or 'a file'})")
+        for kind, names in plugin.offers.items():
+            click.echo(f"  {kind.replace('_', ' '):18} {', '.join(names)}")
+        for what, names in (("reads", plugin.reads), ("writes", plugin.writes)):
             if names:
-                click.echo(f"  {kind.replace('_', ' '):14} {', '.join(names)}")
+                click.echo(f"  {what:18} {', '.join(names)}")
 
 
 @command.command("show")
@@ -98,24 +99,42 @@ def check(plugin: str, settings: tuple[str, ...]) -> None:
     show_default=True,
     help="What it begins with.",
 )
+@click.option("--file", "single", is_flag=True, help="One Python file instead of a package.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The Python file; by default NAME.py here.",
+    metavar="PATH",
+    help="The folder, or the Python file; by default NAME here.",
 )
-def new(name: str, kind: str, output: Path | None) -> None:
-    """Write the beginning of a plugin, one Python file that runs as it is."""
-    from artdiff.scaffold import plugin_file
+def new(name: str, kind: str, single: bool, output: Path | None) -> None:
+    """Write the beginning of a plugin: a package with a test and a preset, ready to use."""
+    from artdiff.scaffold import plugin_file, plugin_package
 
-    path = output or Path(f"{name.replace('-', '_')}.py")
-    text = plugin_file(name, kind)
-    try:
-        with open(path, "x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise PluginError(f"{path} is there already; choose another -o") from None
-    except OSError as error:
-        raise MachineError(f"cannot write {path}: {error.strerror}") from error
-    click.echo(f"{path}: try it with  artdiff plugins show {name} --plugin {path}")
+    module = name.replace("-", "_")
+    if single:
+        path = output or Path(f"{module}.py")
+        _write({path: plugin_file(name, kind)})
+        click.echo(f"{path}: try it with  artdiff plugins show {name} --plugin {path}")
+        return
+    folder = output or Path(name)
+    files = {folder / path: text for path, text in plugin_package(name, kind).items()}
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise PluginError(f"{folder} is there already; choose another -o")
+    _write(files)
+    for path in files:
+        click.echo(path)
+    click.echo(f"pip install -e {folder}  installs it;  artdiff render {name}  makes its film")
+
+
+def _write(files: dict[Path, str]) -> None:
+    """Write new files; what is there stays."""
+    for path, text in files.items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError:
+            raise PluginError(f"{path} is there already; choose another -o") from None
+        except OSError as error:
+            raise MachineError(f"cannot write {path}: {error.strerror}") from error

@@ -19,6 +19,7 @@ from artdiff.cli import options
     help="A film (.mp4 .gif .webm .webp), a picture (.png) or a folder for the frames alone.",
 )
 @click.option("--fresh", is_flag=True, help="Forget the frames of an earlier render.")
+@options.profile_guidance
 def command(
     preset: str,
     settings: tuple[str, ...],
@@ -27,6 +28,7 @@ def command(
     plugins: tuple[str, ...],
     output: Path | None,
     fresh: bool,
+    profile_guidance: bool,
 ) -> None:
     """Render PRESET, the name of a preset or a TOML file.
 
@@ -43,6 +45,7 @@ def command(
             frames=frames,
             preview=preview,
             fresh=fresh,
+            profile_guidance=profile_guidance,
             plugins=plugins,
             on_progress=bars.report,
         )
@@ -51,6 +54,8 @@ def command(
     kept = done.frames - done.made
     again = f", {kept} were there" if kept else ""
     click.echo(f"{done.made} frames in {done.seconds:.1f} s{again}: {done.folder}", err=True)
+    if done.profile:
+        click.echo(f"guidance profile: {done.profile}", err=True)
     click.echo(done.output or done.folder)
 
 

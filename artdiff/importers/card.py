@@ -13,11 +13,16 @@ from artdiff.errors import ModelError
 from artdiff.model import TrainedOn
 from artdiff.nn.unet_facts import LARGEST, NetworkFacts
 
-BACKENDS = {"unet": "unet", "classifier": "unet-classifier", "superres": "unet-superres"}
+BACKENDS = {
+    "unet": "unet",
+    "classifier": "unet-classifier",
+    "superres": "unet-superres",
+    "enlarger": "enlarger",
+}
 PASSING = ("torso", "checkpoint")
 """Fields of the sizes that whoever loads the network decides."""
 
-TEXTS = ("title", "description", "licence", "paper", "classifier", "low")
+TEXTS = ("title", "description", "licence", "paper", "classifier", "low", "codec")
 """What else may be said of a network, in words."""
 
 SMALLEST = 16
@@ -44,7 +49,7 @@ def card_text(
             f"{LARGEST} pixels on a side"
         )
     title = values.get("title", f"{name}, {size}x{size}")
-    kept = {key: values[key] for key in ("paper", "classifier", "low") if key in values}
+    kept = {key: values[key] for key in ("paper", "classifier", "low", "codec") if key in values}
     top = {
         "name": name,
         "backend": BACKENDS[facts.kind],
@@ -69,6 +74,7 @@ def card_text(
             "size": size,
             **kept,
             "labels": values.get("labels") or None,
+            "factor": values.get("factor"),
         },
         "facts.dataset_options": {},
         "facts.process": asdict(facts.process),
@@ -80,6 +86,8 @@ def card_text(
         tables["facts.dataset_options"] = dict(trained.options)
     if not tables["facts.dataset_options"]:
         del tables["facts.dataset_options"]
+    if facts.kind == "enlarger":  # it knows all levels, and no steps
+        del tables["facts.process"]
     if facts.kind != "unet":
         tables = {key: table for key, table in tables.items() if "defaults" not in key}
     return "\n".join(_table(key, table) for key, table in tables.items())

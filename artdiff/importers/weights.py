@@ -28,6 +28,15 @@ def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     :raises ModelError: the file cannot be read, is no file of weights, or could run code.
     """
+    values, facts = read_plain_weights(file)
+    return _tensors(values, file), facts if isinstance(facts, dict) else {}
+
+
+def read_plain_weights(file: Path) -> tuple[Any, dict[str, Any]]:
+    """What is in a file of weights, as it lies there, and artdiff's facts.
+
+    :raises ModelError: as `read_weights` does.
+    """
     if not file.is_file():
         raise ModelError(f"{file}: no such file")
     facts: dict[str, Any] = {}
@@ -47,7 +56,7 @@ def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise ModelError(f"{file}: cannot be read: {error.strerror or error}") from error
     except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{file}: not a file of weights, or a damaged one") from error
-    return _tensors(values, file), facts if isinstance(facts, dict) else {}
+    return values, facts
 
 
 def _unpickle(file: Path) -> Any:

@@ -105,10 +105,17 @@ class _Block(nn.Module):
                 _zero(last)
 
     def forward(
-        self, x: Tensor, size: tuple[int, int], change: Tensor, key: Tensor, value: Tensor
+        self,
+        x: Tensor,
+        size: tuple[int, int],
+        change: Tensor,
+        key: Tensor,
+        value: Tensor,
+        blind: Tensor | None = None,
     ) -> Tensor:
         """Tokens x (B, N, d), N = size[0] * size[1]; change (B, 6, 1, d): scale + 1, shift and
-        gate of the attention and of the MLP; text key and value (B, heads, L, d / heads)."""
+        gate of the attention and of the MLP; text key and value (B, heads, L, d / heads). In rows
+        that are blind, (B,) of bool, each token attends to itself only."""
         batch, count, width = x.shape
         head = width // self.heads
         scale1, shift1, gate1, scale2, shift2, gate2 = change.unbind(1)
@@ -116,7 +123,10 @@ class _Block(nn.Module):
         h = torch.addcmul(shift1, F.layer_norm(x, (width,)), scale1)
         qkv = self.qkv(h).view(batch, count, 3, self.heads, head)
         q, k = F.layer_norm(qkv[:, :, :2], (head,), self.scale).transpose(1, 3).unbind(2)
-        mixed = F.scaled_dot_product_attention(q, k, qkv[:, :, 2].transpose(1, 2))
+        v = qkv[:, :, 2].transpose(1, 2)
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        if blind is not None:
+            mixed = torch.where(blind[:, None, None, None], v, mixed)
         x = torch.addcmul(x, self.out(mixed.transpose(1, 2).reshape(x.shape)), gate1)
 
         q = self.query(F.layer_norm(x, (width,))).view(batch, count, self.heads, head)
@@ -138,6 +148,10 @@ class LatentTransformer(nn.Module):
     whose second half also sees the first half (long skips), then residual blocks again. Time and
     pooled text drive one shared adaptive layer norm with a table of offsets per block (Chen et
     al., arXiv 2310.00426, section 2.3). Any latent height and width that are multiples of 2.
+
+    Beside the text, what it is told may hold ``perturbed`` and ``skipped``, (B, N) block numbers
+    or -1: blocks of a row whose self-attention map is the identity, and blocks that are left out
+    (their long skips stay); see `artdiff.guiders.guider.Markable`.
     """
 
     edges = ("enter", "leave", "place")
@@ -171,6 +185,17 @@ class LatentTransformer(nn.Module):
             _zero(self.leave)
             self.table[:, [0, 2, 3, 5]] = 1.0
 
+    @property
+    def depth(self) -> int:
+        """How many transformer blocks there are."""
+        return self.config.depth
+
+    @property
+    def weakens(self) -> dict[str, tuple[int, ...]]:
+        """The blocks that are weakened if nothing else is said: before and after the middle."""
+        middle = self.config.depth // 2
+        return {"perturbed": (max(0, middle - 1),), "skipped": (middle,)}
+
     def encode_text(self, ids: Tensor) -> dict[str, Tensor]:
         """Word ids (B, L) -> the conditioning: ``states``, ``mask``, ``pooled``, leading dim B.
 
@@ -199,14 +224,18 @@ class LatentTransformer(nn.Module):
         tokens = self.patch_in(F.pixel_unshuffle(stem, patch).flatten(2).transpose(1, 2))
         tokens = tokens + self.place(place_features(*size, 8, x.device))
         kept: list[Tensor] = []
+        perturbed, skipped = text.get("perturbed"), text.get("skipped")
         for i, block in enumerate(self.blocks):
             assert isinstance(block, _Block)
-            if block.skip is None:
-                tokens = block(tokens, size, changes[i], keys[i], values[i])
-                kept.append(tokens)
-            else:
+            if block.skip is not None:
                 tokens = tokens + block.skip(kept.pop())
-                tokens = block(tokens, size, changes[i], keys[i], values[i])
+            blind = None if perturbed is None else (perturbed == i).any(1)
+            done = block(tokens, size, changes[i], keys[i], values[i], blind)
+            if skipped is not None:
+                done = torch.where((skipped == i).any(1)[:, None, None], tokens, done)
+            tokens = done
+            if block.skip is None:
+                kept.append(tokens)
         planes = self.patch_out(tokens).transpose(1, 2).unflatten(2, size)
         stem = stem + F.pixel_shuffle(planes, patch)
         return self.leave(F.silu(self.after(stem)))

@@ -13,6 +13,7 @@ from torch import nn
 
 from artdiff.denoise import Prediction
 from artdiff.errors import ModelError, nearest
+from artdiff.nn.enlarger import Enlarger, EnlargerConfig
 from artdiff.nn.unet import UNet, UNetConfig
 from artdiff.nn.unet_classifier import ClassifierConfig, ClassifierUNet
 from artdiff.nn.unet_superres import SuperResUNet
@@ -20,12 +21,13 @@ from artdiff.process import Process
 
 __all__ = ["KINDS", "Kind", "NetworkFacts", "ProcessFacts"]
 
-Kind = Literal["unet", "classifier", "superres"]
+Kind = Literal["unet", "classifier", "superres", "enlarger"]
 
 KINDS: Mapping[str, tuple[type[nn.Module], type]] = {
     "unet": (UNet, UNetConfig),
     "classifier": (ClassifierUNet, ClassifierConfig),
     "superres": (SuperResUNet, UNetConfig),
+    "enlarger": (Enlarger, EnlargerConfig),
 }
 """The networks and their sizes by kind."""
 
@@ -84,7 +86,7 @@ class NetworkFacts:
     """
 
     kind: Kind
-    network: UNetConfig | ClassifierConfig
+    network: UNetConfig | ClassifierConfig | EnlargerConfig
     process: ProcessFacts = field(default_factory=ProcessFacts)
     size: int = 64
     labels: tuple[str, ...] = ()

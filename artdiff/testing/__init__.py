@@ -11,6 +11,7 @@ Needs nothing that artdiff itself does not need. See docs/plugin-testing.md.
 """
 
 from artdiff.testing.findings import Finding
+from artdiff.testing.guiders import check_guider
 from artdiff.testing.measures import check_feature_extractor, check_metric
 from artdiff.testing.oracles import Posterior, QuadraticLoss, guided_posterior, marginal_loss
 from artdiff.testing.pieces import check_dataset, check_effect, check_frame_source
@@ -29,6 +30,7 @@ __all__ = [
     "check_frame_source",
     "check_grid",
     "check_guidance",
+    "check_guider",
     "check_metric",
     "check_plugin",
     "check_sampler",

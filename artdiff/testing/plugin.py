@@ -19,6 +19,7 @@ from artdiff.model import ModelCard
 from artdiff.plan import draft_preset, resolve
 from artdiff.registry import Registry, Selection, create_registry
 from artdiff.testing.findings import Finding, Report, said
+from artdiff.testing.guiders import check_guider
 from artdiff.testing.measures import check_feature_extractor, check_metric
 from artdiff.testing.pieces import check_dataset, check_effect, check_frame_source
 from artdiff.testing.samplers import check_grid, check_sampler
@@ -30,6 +31,7 @@ CHECKS: dict[str, Callable[..., list[Finding]]] = {
     "guidance": check_guidance,
     "samplers": check_sampler,
     "grids": check_grid,
+    "guiders": check_guider,
     "effects": check_effect,
     "frame_sources": check_frame_source,
     "datasets": check_dataset,

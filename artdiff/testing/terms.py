@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from artdiff.engine import Setup
-from artdiff.noise import Flow, Level
+from artdiff.noise import Flow, Level, diffuse
 from artdiff.random import Noise
+from artdiff.terms import Sees
 from artdiff.testing.findings import Finding, Report, make_options, repeats, said, same
 from artdiff.testing.toys import toy_pictures, toy_setup
 
@@ -35,7 +36,8 @@ def check_guidance(
 
     Of both: runs as the engine runs it, shapes, finite numbers at every level and on a plain
     picture, rows apart, repeatable, no shared generator, nothing changed in place, float32 and
-    float64. Of a loss also: its gradient against finite differences.
+    float64. Of a loss also: its gradient against finite differences. A loss that sees x is shown
+    noisy pictures.
 
     Args:
         kind: the class.
@@ -55,7 +57,7 @@ def check_guidance(
     codec = setup.model.codec
     x0 = toy_pictures(len(SEEDS), codec.channels, setup.height // codec.factor)
     try:
-        with report.random("its constructor", networks=True), torch.inference_mode():
+        with report.random("its constructor", networks=True):
             term = build()
     except Exception as error:
         report.note("not checked", f"it could not be made: {said(error)}")
@@ -110,8 +112,19 @@ def gradient_error(
     return worst
 
 
-def _check_loss(report: Report, term: Any, build: Callable[[], Any], x0: Tensor) -> None:
-    noise = Noise(SEEDS)
+def _check_loss(report: Report, term: Any, build: Callable[[], Any], clean: Tensor) -> None:
+    noise, sees = Noise(SEEDS), getattr(term, "sees", "x0")
+    if sees not in get_args(Sees):
+        report.wrong(
+            "sees", f"sees is {sees!r}",
+            'write sees: ClassVar[Literal["x0", "x"]] = "x" for a loss of noisy pictures',
+        )  # fmt: skip
+        return
+
+    def shown(at: Level) -> Tensor:
+        return clean if sees == "x0" else diffuse(clean, noise.normal(clean, "check"), at)
+
+    x0 = shown(LEVELS[1])
     try:
         _judge(term, x0, LEVELS[1], noise)
     except RuntimeError as error:
@@ -120,21 +133,21 @@ def _check_loss(report: Report, term: Any, build: Callable[[], Any], x0: Tensor)
             return
         report.wrong(
             "inference mode",
-            "its constructor makes tensors under torch.inference_mode, which autograd refuses",
-            "make them under `with torch.inference_mode(False):`",
+            "it makes tensors under torch.inference_mode, which autograd refuses",
+            "make them under `with torch.no_grad():`",
         )
-        term = build()
+        return
     except Exception as error:
         report.wrong("runs", said(error), "try it by hand: term.loss(x0, at, noise)")
         return
     for at in LEVELS:
         with report.random("loss"):
-            value, gradient, touched = _judge(term, x0, at, noise)
+            value, gradient, touched = _judge(term, shown(at), at, noise)
         if not _fits_loss(report, value, gradient, len(x0)):
             return
         if touched:
             report.wrong("in place", "loss changes x0 itself", "work on a copy: x0 = x0 * 1")
-        _check_rows(report, term, x0, at, noise, value)
+        _check_rows(report, term, shown(at), at, noise, value)
     repeats(report, "loss", lambda: _judge(term, x0, LEVELS[1], noise)[0], torch.equal)
     repeats(report, "loss", lambda: _judge(build(), x0, LEVELS[1], noise)[0], torch.equal)
     plain, slope, _ = _judge(term, torch.zeros_like(x0), LEVELS[1], noise)

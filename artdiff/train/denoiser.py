@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from artdiff.denoise import NetDenoiser, bind
 from artdiff.errors import ModelError, PresetError
 from artdiff.grid import levels
-from artdiff.guidance import cfg
+from artdiff.guiders import cfg
 from artdiff.nn.latent_transformer import LatentTransformer, LatentTransformerConfig
 from artdiff.nn.text import UNKNOWN, Tokenizer
 from artdiff.noise import Flow

@@ -12,7 +12,8 @@ from pydantic import AfterValidator, Field, model_validator
 from torch import Tensor, nn
 
 from artdiff.denoise import NetDenoiser, VarianceNetDenoiser, bind
-from artdiff.guidance import cfg, guide
+from artdiff.guidance import guide
+from artdiff.guiders import cfg
 from artdiff.nn.unet import UNet, UNetConfig
 from artdiff.nn.unet_blocks import TorsoConfig
 from artdiff.nn.unet_facts import Kind, ProcessFacts

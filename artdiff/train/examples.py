@@ -16,7 +16,7 @@ from artdiff.nn.unet_blocks import TorsoConfig
 from artdiff.nn.unet_facts import Kind, ProcessFacts
 from artdiff.train.data import Dataset, dataset_key, picture_size, prepare, to_images
 from artdiff.train.draws import batch_indices, numpy_draws
-from artdiff.train.recipe import Recipe
+from artdiff.train.recipe import DataRecipe, Recipe
 
 NO_VALUE = "none"
 """The class of a picture whose attribute is None."""
@@ -41,18 +41,7 @@ class Examples:
         self.classes: tuple[str, ...] = ()
         if data.label is not None:
             self.labels, self.classes = read_labels(dataset, data.label, count, cache)
-            self._complete(self.labels[data.held_out :])
-
-    def _complete(self, labels: np.ndarray) -> None:
-        """Make sure that every class is among the training pictures."""
-        missing = sorted(set(range(len(self.classes))) - set(labels.tolist()))
-        if missing:
-            data = self.recipe.data
-            raise PresetError(
-                f"data.label: no training picture has the {data.label} "
-                f"{self.classes[missing[0]]!r}, only held-out ones; raise data.count "
-                f"({data.count}) or lower data.held_out ({data.held_out})"
-            )
+            complete(self.labels, self.classes, data.label, data)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -62,8 +51,7 @@ class Examples:
     def batch(self, step: int, rows: range, device: torch.device) -> tuple[Tensor, Tensor | None]:
         """Images (n, 3, H, W) in [-1, 1] and labels (n,) of some rows of training step `step`."""
         recipe, data = self.recipe, self.recipe.data
-        indices = batch_indices(recipe.seed, step, recipe.batch, data.count)
-        indices = indices[rows.start : rows.stop] + data.held_out
+        indices = training_indices(recipe, step, rows)
         images = to_images(self.pictures[indices])
         if data.flip:
             flips = numpy_draws(recipe.seed, "flip", step).random(recipe.batch) < 0.5
@@ -93,6 +81,26 @@ class Examples:
         return torch.from_numpy(self.labels[indices]).to(device)
 
 
+def training_indices(recipe: Recipe, step: int, rows: range) -> np.ndarray:
+    """The pictures (n,) of some rows of the batch of training step `step`."""
+    indices = batch_indices(recipe.seed, step, recipe.batch, recipe.data.count)
+    return indices[rows.start : rows.stop] + recipe.data.held_out
+
+
+def complete(labels: np.ndarray, classes: tuple[str, ...], name: str, data: DataRecipe) -> None:
+    """Make sure that every class of attribute `name` is among the training pictures.
+
+    :raises PresetError: one is not.
+    """
+    missing = sorted(set(range(len(classes))) - set(labels[data.held_out :].tolist()))
+    if missing:
+        raise PresetError(
+            f"data.label: no training picture has the {name} {classes[missing[0]]!r}, only "
+            f"held-out ones; raise data.count ({data.count}) or lower data.held_out "
+            f"({data.held_out})"
+        )
+
+
 def size_for(factor: int, recipe: Recipe, dataset: Dataset) -> tuple[int, int]:
     """Height and width of a recipe's pictures, before they are made.
 
@@ -114,7 +122,8 @@ def read_labels(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Class numbers (count,) int64 by attribute `name`, and the names of the classes, sorted.
 
-    The values are kept beside the pictures in ``labels-NAME.json``; no picture is made.
+    ``colors.0`` is the first value of the attribute ``colors``, which is a list. The values are
+    kept beside the pictures in ``labels-NAME.json``; no picture is made.
 
     :raises PresetError: pictures have no such attribute, or it is not one value.
     """
@@ -136,9 +145,13 @@ def read_labels(
 
 def _value(dataset: Dataset, name: str, index: int) -> str:
     facts = dataset.attributes(index)
-    if name not in facts:
+    whole, _, place = name.rpartition(".")
+    if name not in facts and place.isdecimal() and isinstance(facts.get(whole), (list, tuple)):
+        value = facts[whole][int(place)] if int(place) < len(facts[whole]) else None
+    elif name not in facts:
         raise PresetError(f"data.label: pictures have no attribute {name!r}{nearest(name, facts)}")
-    value = facts[name]
+    else:
+        value = facts[name]
     if isinstance(value, (list, dict, tuple)):
         plain = [key for key, other in facts.items() if not isinstance(other, (list, dict, tuple))]
         raise PresetError(

@@ -22,6 +22,7 @@ from artdiff.train.data import Dataset
 from artdiff.train.denoiser import DenoiserRecipe, DenoiserTask
 from artdiff.train.diffusion import DiffusionRecipe, DiffusionTask
 from artdiff.train.draws import draw_seed
+from artdiff.train.enlarger import EnlargerRecipe, EnlargerTask
 from artdiff.train.recipe import Recipe
 from artdiff.train.task import Task
 from artdiff.train.upsampler import UpsamplerRecipe, UpsamplerTask
@@ -40,6 +41,7 @@ KINDS: Mapping[str, Kind] = {
     "diffusion": Kind(DiffusionRecipe, DiffusionTask),
     "classifier": Kind(ClassifierRecipe, ClassifierTask),
     "upsampler": Kind(UpsamplerRecipe, UpsamplerTask),
+    "enlarger": Kind(EnlargerRecipe, EnlargerTask),
     "clip": Kind(ClipRecipe, ClipTask),
 }
 

@@ -71,6 +71,10 @@ class UpsamplerTask(DiffusionTask):
             low = low + strength * noise.normal(low, "low")
         return lambda x, time: model(x, time, low, y).float()
 
+    def finish(self, model: nn.Module) -> dict:
+        """The facts that go with the file, with the factor."""
+        return {**super().finish(model), "factor": self.table.factor}
+
     def sheet(self, model: nn.Module, path: Path) -> None:
         """Draw held-out pictures: small, enlarged by the model, and as they were."""
         count = min(SHEET, self.recipe.data.held_out)

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import torch
 from pydantic import BaseModel, Field
 from torch import Tensor
-from torch.nn import functional as F
 
-from artdiff import ModelError, Need, import_open_clip
-
-MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+from artdiff import Need, load_encoder
 
 
 class OpenClip:
@@ -26,8 +20,8 @@ class OpenClip:
     class Options(BaseModel, extra="forbid"):
         model: str = Field(
             "ViT-B-32",
-            description="A name that open_clip knows, hf-hub:OWNER/NAME, or local-dir:FOLDER as "
-            "artdiff train writes it.",
+            description="A name that open_clip knows, hf-hub:OWNER/NAME, local-dir:FOLDER as "
+            "artdiff train writes it, or starter, the encoder that ships with artdiff.",
         )
         weights: str = Field(
             "",
@@ -38,48 +32,18 @@ class OpenClip:
     gives: ClassVar[tuple[Need, ...]] = ("pooled", "aligned")
 
     def __init__(self, options: Options) -> None:
-        self.options, self.library = options, import_open_clip()
-        name, weights = options.model, options.weights
-        local, whole = Path(weights), name.startswith(("hf-hub:", "local-dir:"))
-        if not whole and name not in self.library.list_models():
-            raise ModelError(f"open_clip knows no model {name!r}; try -f model=ViT-B-32")
-        if not weights and not whole:
-            raise ModelError(f"open_clip's {name} needs weights: -f weights=FILE or a tag")
-        if local.suffix and not local.is_file():
-            raise ModelError(f"{weights}: no such file")
-        try:
-            self.network: Any = self.library.create_model(
-                name, pretrained=weights or None, require_pretrained=not whole
-            )
-        except Exception as error:
-            line = str(error).strip().splitlines()[0]
-            raise ModelError(f"open_clip cannot load {name} with {weights!r}: {line}") from error
-        self.network.eval().requires_grad_(False)
-        self.tokenizer = self.library.get_tokenizer(name)
+        self.encoder = load_encoder(options.model, options.weights)
+        self.network = self.encoder.network
 
     def digest(self) -> str:
         """Names the weights themselves, wherever they came from."""
-        sha = hashlib.sha256(self.options.model.encode())
-        for name, tensor in sorted(self.network.state_dict().items()):
-            sha.update(name.encode())
-            sha.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
-        return sha.hexdigest()[:16]
+        return self.encoder.digest()
 
     def pictures(self, pictures: Tensor) -> Mapping[str, Tensor]:
         """Embeddings (B, E) of uint8 pictures (B, 3, H, W), as they come from the network."""
-        side = self.network.visual.image_size
-        size = (side, side) if isinstance(side, int) else tuple(side)
-        images = pictures.float() / 255
-        if images.shape[-2:] != size:
-            images = F.interpolate(
-                images, size, mode="bicubic", align_corners=False, antialias=True
-            ).clamp(0, 1)
-        mean = getattr(self.network.visual, "image_mean", None) or MEAN
-        std = getattr(self.network.visual, "image_std", None) or STD
-        images = (images - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
-        embedded = self.network.encode_image(images)
+        embedded = self.encoder.see(pictures.float() / 127.5 - 1)
         return {"pooled": embedded, "aligned": embedded}
 
     def texts(self, texts: Sequence[str]) -> Tensor:
         """Embeddings (B, E) of prompts."""
-        return self.network.encode_text(self.tokenizer(list(texts)))
+        return self.encoder.read(texts)

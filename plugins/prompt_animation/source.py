@@ -35,7 +35,7 @@ class PromptAnimation:
 
     def start(self, index: int) -> Start:
         if self.options.noise == "fixed":
-            return Start.at(self.score.seed)
+            return self.score.start(index)
         stop, rest = divmod(index, self.options.travel_frames)
         here, there = self.score.seed_after(stop), self.score.seed_after(stop + 1)
         return Start(here, there, rest / self.options.travel_frames)

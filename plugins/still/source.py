@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from artdiff import FrameJob, Score, Start
+from artdiff import FrameJob, Score
 
 
 class Still:
-    """Pictures 0, 1, 2, ... from the seeds seed, seed + 1, seed + 2, ..."""
+    """Pictures 0, 1, 2, ... from the seeds seed, seed + 1, ..., or from the subseeds."""
 
     class Options(BaseModel, extra="forbid"):
         """Stills have no options."""
@@ -20,5 +20,5 @@ class Still:
         return self.score.count
 
     def __getitem__(self, index: int) -> FrameJob:
-        seed = self.score.seed_after(index)
-        return self.score.job(index, self.score.prompts(index), Start.at(seed), seed)
+        start = self.score.start(index, index)
+        return self.score.job(index, self.score.prompts(index), start, start.seed)
