@@ -1,0 +1,24 @@
+"""Larger pictures: the effect and the command `upscale` (hookimpls only)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from artdiff import hookimpl
+
+if TYPE_CHECKING:
+    import click
+
+
+@hookimpl
+def register_effects() -> dict[str, type]:
+    from .effect import Upscale
+
+    return {"upscale": Upscale}
+
+
+@hookimpl
+def register_commands(cli: click.Group) -> None:
+    from .command import command
+
+    cli.add_command(command)

@@ -1,0 +1,157 @@
+"""artdiff vary: pictures that are like a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from artdiff import (
+    contact_sheet,
+    encode_png,
+    image,
+    load_image,
+    save_bytes,
+    save_picture,
+)
+
+from .settings import How, by_image, by_subseed, by_words, fitting_note, sized, toml
+
+
+@click.command("vary", short_help="Draw pictures like another.")
+@click.argument("picture", metavar="IMAGE", type=click.Path(path_type=Path))
+@click.argument("prompt", required=False)
+@click.option(
+    "--strength",
+    type=click.FloatRange(0, 1),
+    help="How much is drawn anew: 0 nothing, 1 all.  [default: 0.5; with inversion 1]",
+)
+@click.option(
+    "--how",
+    type=click.Choice(["noise", "inversion"]),
+    default="noise",
+    show_default=True,
+    help="noise keeps what is large; inversion finds the noise behind the picture, and keeps the "
+    "composition while the prompt changes.",
+)
+@click.option(
+    "-n", "number", default=4, show_default=True, type=click.IntRange(1, 10_000), help="How many."
+)
+@click.option(
+    "--subseed",
+    type=int,
+    help="Vary the noise of a picture that artdiff made instead, towards SUBSEED, "
+    "SUBSEED + 1, ...",
+)
+@click.option("--subseed-strength", type=click.FloatRange(0, 1), help="How far.  [default: 0.3]")
+@click.option(
+    "--image-prompt",
+    "shown",
+    is_flag=True,
+    help="Guide towards what the picture shows, too, by CLIP.",
+)
+@click.option("--shows", default="", metavar="TEXT", help="What IMAGE shows, for inversion.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the first one.")
+@click.option("--size", metavar="WxH", help="Pixels; else those of the model.")
+@click.option("--model", help="Model to use.")
+@click.option("--grid", is_flag=True, help="One contact sheet, IMAGE first.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The .png file (several pictures are numbered), or a folder.",
+)
+@click.option(
+    "-s",
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a value, such as -s sampler.steps=30. Repeatable.",
+)
+@click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(),
+    help="Load a plugin from a Python file. Repeatable.",
+)
+def command(
+    picture: Path,
+    prompt: str | None,
+    strength: float | None,
+    how: How,
+    number: int,
+    subseed: int | None,
+    subseed_strength: float | None,
+    shown: bool,
+    shows: str,
+    seed: int,
+    size: str | None,
+    model: str | None,
+    grid: bool,
+    output: Path | None,
+    settings: tuple[str, ...],
+    plugins: tuple[str, ...],
+) -> None:
+    """Draw pictures like IMAGE, to PROMPT if there is one.
+
+    Without --subseed, IMAGE may be any picture: it is scaled and cut to the size that is drawn.
+    With it, IMAGE is one that artdiff made; its settings are read from the file.
+    """
+    if subseed is not None and how == "noise" and strength is not None:
+        raise click.BadParameter(
+            "goes with --subseed only by --how inversion", param_hint="--strength"
+        )
+    if subseed_strength is not None and subseed is None:
+        raise click.BadParameter("goes with --subseed", param_hint="--subseed-strength")
+    if shows and how != "inversion":
+        raise click.BadParameter("goes with --how inversion", param_hint="--shows")
+    whole = _target(output, picture)
+    if subseed is not None and how == "noise":
+        values = by_subseed(picture, subseed, subseed_strength)
+    else:
+        values = by_image(picture, how, strength, seed, number, shows)
+        values |= {"subseed": subseed} if subseed is not None else {}
+        values |= {"subseed_strength": subseed_strength} if subseed_strength is not None else {}
+    values |= sized(size) | ({"model": model} if model else {})
+    values |= by_words(picture) if shown else {}
+    text = values.pop("prompt", "") if prompt is None else prompt
+    if not isinstance(text, str):
+        values, text = {**values, "prompt": text}, ""
+    given = [
+        f"{key}={toml(value)}" for key, value in values.items() if key != "prompt" or not text
+    ]
+    drawn = image(text, number, settings=[*given, *settings], plugins=plugins)
+    first, made = load_image(picture), []
+    for place, (job, result) in enumerate(drawn):
+        if place == 0 and (note := fitting_note(first, result)):
+            click.echo(note, err=True)
+        if grid:
+            made.append(result)
+            continue
+        target = whole if number == 1 else whole.with_stem(f"{whole.stem}-{place}")
+        save_bytes(target, encode_png(result, job.record()))
+        click.echo(target)
+    if grid:
+        height, width = made[0].shape[:2]
+        save_picture(whole, contact_sheet([first, *made], cell=(width, height)))
+        click.echo(whole)
+
+
+def _target(output: Path | None, picture: Path) -> Path:
+    """The .png file of a single picture or of the sheet; several are numbered after it."""
+    name = f"{picture.stem}-varied"
+    if output is not None and output.suffix and not output.is_dir():
+        if output.suffix.lower() != ".png":
+            raise click.BadParameter(f"{output}: pictures are written as .png", param_hint="-o")
+        return output
+    if output is not None:
+        return output / f"{name}.png"
+    free, number = name, 1
+    while any(path.stem.startswith(free) for path in Path().glob("*.png")):
+        number += 1
+        free = f"{name}{number}"
+    return Path(f"{free}.png")
