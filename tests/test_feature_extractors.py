@@ -128,7 +128,7 @@ def test_open_clip_scales_pictures_as_it_was_trained(clip_file):
 
 @pytest.mark.parametrize(("options", "said"), [
     ({"model": "ViT-Z-99"}, "open_clip knows no model 'ViT-Z-99'"),
-    ({"model": "ViT-B-32"}, "needs weights: -f weights=FILE or a tag"),
+    ({"model": "ViT-B-32"}, "needs weights; set weights to a file or a tag"),
     ({"model": "ViT-B-32", "weights": "missing.pt"}, "missing.pt: no such file"),
     ({"model": "artdiff-tiny", "weights": "no-such-tag"}, "open_clip cannot load artdiff-tiny"),
 ])
