@@ -6,7 +6,9 @@ python docs/generate.py
 from __future__ import annotations
 
 import os
+import re
 import tomllib
+from collections.abc import Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -116,25 +118,29 @@ def gallery() -> str:
 
 def preset_keys() -> str:
     """Tables of all keys, from the schema that checks presets."""
+    from artdiff.curve import Curve
     from artdiff.preset import Preset
     from artdiff.registry import create_registry
     from artdiff.schema import preset_schema
 
     registry = create_registry()
     schema = preset_schema(registry)
+    tables = ("sampler", "sampler.grid", "guidance", "init", "tile", "frames")
     top = {
-        name: field
+        name: field | ({"default": plain(Preset.model_fields[name].default)}
+                       if isinstance(Preset.model_fields[name].default, Curve) else {})
         for name, field in schema["properties"].items()
-        if name not in ("sampler", "guidance", "frames", "terms", "effects")
-    }
+        if name not in (*tables, "terms", "effects") and name in Preset.model_fields
+    }  # fmt: skip
     parts = ["### At the top", table(top, schema), "### In a prompt"]
     parts.append(table(schema["$defs"]["Prompt"]["properties"], schema))
     named = {
         "sampler": ("samplers", "name"),
         "sampler.grid": ("grids", "name"),
+        "guidance": ("guiders", "name"),
         "frames": ("frame_sources", "source"),
     }
-    for name in ("sampler", "sampler.grid", "guidance", "frames"):
+    for name in tables:
         kind, key = named.get(name, ("", ""))
         part: Any = Preset
         for key_of in name.split("."):
@@ -156,6 +162,12 @@ def preset_keys() -> str:
             "default": 1.0,
             "type": "number",
         },
+        "course": {
+            "description": "Keyframes over the way from noise, 0%, to the picture, 100%, which "
+            "multiply the weight.",
+            "default": 1.0,
+            "type": "number",
+        },
     }
     for name, kind in (("terms", "guidance"), ("effects", "effects")):
         own = common if name == "terms" else {"use": common["use"]}
@@ -163,6 +175,9 @@ def preset_keys() -> str:
         for entry in registry.entries(kind).values():
             options = entry.value.Options.model_json_schema().get("properties", {})
             parts += [f"For `{entry.name}`, from plugin `{entry.plugin}`:", table(options, schema)]
+            for key, field in options.items():
+                if inner := inner_table(field, schema):
+                    parts += [f"In `{key}` of `{entry.name}`:", table(inner, schema)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -183,15 +198,27 @@ def table(properties: dict[str, Any], schema: dict[str, Any]) -> str:
     rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
     for name, field in properties.items():
         default = field.get("default")
-        shown = "" if default in (None, "", [], {}) else f"`{toml(default)}`"
+        empty = default in (None, "", [], {}) or inner_table(field, schema)
+        shown = "" if empty else f"`{toml(default)}`"
         rows.append(
             f"| `{name}` | {kind_of(field, schema)} | {shown} | {field.get('description', '')} |"
         )
     return "\n".join(rows)
 
 
+def inner_table(field: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """The keys of the tables that a key holds, if it holds tables."""
+    name = field.get("items", field).get("$ref", "").rpartition("/")[2]
+    return schema["$defs"].get(name, {}).get("properties", {})
+
+
 def toml(value: Any) -> str:
     """A default as a preset would write it."""
+    if isinstance(value, dict):
+        parts = (
+            f'"{k}" = {toml(v)}' if "%" in k else f"{k} = {toml(v)}" for k, v in value.items()
+        )
+        return f"{{ {', '.join(parts)} }}"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
@@ -234,13 +261,19 @@ def kind_of(field: dict[str, Any], schema: dict[str, Any]) -> str:
 
 
 def words() -> str:
-    """Tables of the vocabulary, from what the training pictures were drawn by."""
+    """Tables of what the training pictures were drawn by, as far as the starter model knows it."""
     from artdiff_plugins.scenes import words as known
 
+    file = HERE.parent / "artdiff" / "starter" / "vocabulary.txt"
+    vocabulary = set(file.read_text("utf-8").split())
     rows = ["| to say | use |", "|---|---|"]
 
-    def row(what: str, options: list[str]) -> None:
-        rows.append(f"| {what} | {', '.join(options)} |")
+    def heard(phrases: Iterable[str]) -> list[str]:
+        return [p for p in phrases if set(re.findall(r"[a-z0-9]+", p)) <= vocabulary]
+
+    def row(what: str, options: Iterable[str]) -> None:
+        if said := heard(options):
+            rows.append(f"| {what} | {', '.join(said)} |")
 
     for name, phrases in known.SCENES.items():
         row(f"where: {name}", phrases)
@@ -258,25 +291,17 @@ def words() -> str:
         if phrases:
             row(f"mood: {name}", phrases)
     entries = map(known.object_words, known.OBJECTS.values())
-    objects = sorted(noun for entry in entries for noun in entry.singular)
-    colours = [known.COLOR_WORDS.get(name, [name])[0] for name in known.COLORS]
+    objects = heard(sorted(noun for entry in entries for noun in entry.singular))
+    colours = heard(known.COLOR_WORDS.get(name, [name])[0] for name in known.COLORS)
+    grounds = heard(f"on a red background {p[0]}".strip() for p in known.GROUNDS.values())
+    groups = (known.NUMBERS, known.SIZES, known.PLACES)
+    amounts = heard(word for group in groups for phrases in group.values() for word in phrases)
     return (
         "\n".join(rows)
         + f"\n\nColours: {', '.join(colours)}."
-        + "\n\nBackgrounds: "
-        + ", ".join(
-            f"on a red background {phrases[0]}".strip() for phrases in known.GROUNDS.values()
-        )
-        + "."
-        + "\n\nHow many and how big: "
-        + ", ".join(
-            word
-            for group in (known.NUMBERS, known.SIZES, known.PLACES)
-            for phrases in group.values()
-            for word in phrases
-        )
-        + "."
-        + f"\n\nObjects ({len(known.OBJECTS)}): {', '.join(objects)}."
+        + f"\n\nBackgrounds: {', '.join(grounds)}."
+        + f"\n\nHow many and how big: {', '.join(amounts)}."
+        + f"\n\nObjects: {', '.join(objects)}."
     )
 
 

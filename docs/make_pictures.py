@@ -29,9 +29,9 @@ GRIDS = {
 }
 FILMS = (
     "four-seasons dawn-to-night style-morph dream-loop animal-parade abstract-loop "
-    "storm-and-rainbow space-trip"
+    "storm-and-rainbow space-trip drift inpaint-night-passes"
 ).split()
-STILLS = ("postcards", "portrait")
+STILLS = ("postcards", "portrait", "panorama", "inpaint-sky")
 LIMITS = Path(__file__).parent / "starter-limits.toml"
 
 

@@ -1,16 +1,20 @@
 """The command line: results on stdout, one line for every mistake, nothing lost."""
 
 import errno
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import numpy as np
 import pytest
+import torch
 
 import artdiff
 from artdiff import cli as command_line
@@ -93,6 +97,7 @@ def test_every_short_help_is_the_commands_own(run):
 
 IMPORTS = """
 import sys
+import tomllib
 from artdiff.cli import main
 for words in (["--help"], ["render", "--help"], ["presets", "list"], ["plan", "no-such-preset"]):
     try:
@@ -215,7 +220,7 @@ def test_doctor_finds_what_is_missing(run, monkeypatch):
 
 def test_plugins(run):
     listed = run("plugins", "list")[1]
-    assert "\nstill\n  frame sources  still\n" in listed
+    assert f"\nstill ({artdiff.__version__}, Apache-2.0)\n  frame sources      still\n" in listed
     shown = run("plugins", "show", "latent_interpolation")[1]
     assert shown.startswith("latent_interpolation: frame source of plugin latent_interpolation\n")
     assert "\n  stops (default 4): How many stops" in shown
@@ -225,7 +230,7 @@ def test_plugins(run):
 
 @pytest.mark.parametrize("kind", ["guidance", "projection", "effect"])
 def test_a_new_plugin_runs_as_it_is(run, kind):
-    code, out, _ = run("plugins", "new", "my-look", "--kind", kind)
+    code, out, _ = run("plugins", "new", "my-look", "--file", "--kind", kind)
     assert code == 0 and out.startswith("my_look.py: try it with  artdiff plugins show my-look")
     words = out.split("artdiff ")[1].split()
     assert "of plugin my_look" in run(*words)[1]
@@ -235,9 +240,67 @@ def test_a_new_plugin_runs_as_it_is(run, kind):
     assert run("render", "film.toml", "-o", "with", *words)[0] == 0
     assert run("render", "film.toml", "-o", "without", "--frames", 1)[0] == 0
     assert not np.array_equal(load_image("with/000000.png"), load_image("without/000000.png"))
-    mistake(run("plugins", "new", "my-look"), "my_look.py is there already")
+    mistake(run("plugins", "new", "my-look", "--file"), "my_look.py is there already")
     mistake(run("plugins", "new", "My Look"), "use lower-case letters")
     mistake(run("plugins", "new", "x", "-o", "film.toml/x.py"), "cannot write", code=1)
+
+
+@pytest.mark.parametrize("kind", ["guidance", "projection", "effect"])
+def test_a_new_package_is_ready(run, kind, tmp_path):
+    """Its check finds nothing, its test passes where it is installed, its preset makes frames."""
+    code, out, _ = run("plugins", "new", "my-look", "--kind", kind, "-o", "made")
+    assert code == 0 and "pip install -e made" in out
+    code, out, _ = run("plugins", "check", "made/my_look")
+    assert code == 0 and out.endswith("nothing wrong\n")
+    info = tmp_path / "made" / "my_look-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: my-look\nVersion: 0.1.0\nLicense-Expression: MIT\n")
+    points = tomllib.loads((tmp_path / "made" / "pyproject.toml").read_text())["project"]
+    lines = [f"{k} = {v}" for k, v in points["entry-points"]["artdiff"].items()]
+    (info / "entry_points.txt").write_text("\n".join(["[artdiff]", *lines]))
+    here = {**os.environ, "PYTHONPATH": str(tmp_path / "made")}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "made/tests"]
+    tested = subprocess.run(command, cwd=tmp_path, env=here, capture_output=True, text=True)
+    assert tested.returncode == 0, tested.stdout
+    command = [sys.executable, "-m", "artdiff.cli", "plugins", "list"]
+    listed = subprocess.run(command, cwd=tmp_path, env=here, capture_output=True, text=True)
+    assert "my-look (0.1.0, MIT)\n" in listed.stdout
+    mistake(run("plugins", "new", "my-look", "-o", "made"), "made is there already")
+    mistake(run("plugins", "new", "x", "-o", "film.toml"), "film.toml is there already")
+
+
+def test_the_tutorial_works(run):
+    """What docs/plugin-tutorial.md tells to type makes a film."""
+    text = (Path(__file__).parents[1] / "docs" / "plugin-tutorial.md").read_text("utf-8")
+    look, preset = (text.split(f"```{kind}\n")[i].split("```")[0]
+                    for kind, i in (("python", 1), ("text", 2)))  # fmt: skip
+    assert run("plugins", "new", "golden-hour")[0] == 0
+    assert "golden_hour/look.py" in text and "golden_hour/golden-hour.toml" in text
+    package = Path("golden-hour") / "golden_hour"
+    (package / "look.py").write_text(look)
+    (package / "golden-hour.toml").write_text(preset)
+    code, out, _ = run("plugins", "check", str(package))
+    assert code == 0 and out.endswith("nothing wrong\n")
+    hook = "import artdiff\n\n\n@artdiff.hookimpl\ndef register_guidance():\n"
+    Path("plugin.py").write_text(f'{look}\n\n{hook}    return {{"golden-hour": GoldenHour}}\n')
+    # the tiny model has learnt nothing, and takes much more of a push
+    words = ["render", package / "golden-hour.toml", "--plugin", "plugin.py", "-s", "model=tiny",
+             "-s", "guidance.through=x0", "-s", "terms.golden-hour.weight={0=0,1=6000}"]
+    assert run(*words, "-o", "film", "--frames", "::23")[0] == 0
+    stills = [load_image(f"film/{name}.png") for name in ("000000", "000023")]
+    spec = importlib.util.spec_from_file_location("golden_hour_look", package / "look.py")
+    assert spec and spec.loader
+    spec.loader.exec_module(module := importlib.util.module_from_spec(spec))
+    term = module.GoldenHour(module.GoldenHour.Options(), SimpleNamespace(decode=lambda x: x))
+    losses = term.loss(torch.from_numpy(np.stack(stills)).permute(0, 3, 1, 2) / 127.5 - 1, 0, 0)
+    assert losses[1] < losses[0]
+
+
+@pytest.mark.parametrize(("api", "mend"), [(99, "a newer artdiff"), ("x", "a newer plugin")])
+def test_a_plugin_for_other_hooks_says_so(run, tmp_path, api, mend):
+    (tmp_path / "old.py").write_text(f"ARTDIFF_API = {api!r}\n")
+    said = f"plugin 'old' was written for hooks {api!r}, this artdiff has 1; install {mend}"
+    mistake(run("plugins", "list", "--plugin", "old.py"), said)
 
 
 # Mistakes.
@@ -313,7 +376,7 @@ def test_wrong_frames(run, frames):
     (["image", "fox", "-o", "fox.jpg"], "pictures are written as .png"),
     (["image", "fox", "--steps", "0", "--model", "tiny"], "-s sampler.steps: must be greater"),
     (["image", "fox", "--scale", "nan", "--model", "tiny"], "-s guidance.scale: must be a number"),
-    (["train", "nothing"], "unknown recipe 'nothing'; known: starter-c"),
+    (["train", "nothing"], "unknown recipe 'nothing'; known: judge-clip"),
     (["train", "none.toml"], "none.toml: cannot be read"),
     (["train", "film.toml"], "film.toml: "),
     (["train", "starter-codec", "--minutes", "-1"], "not in the range"),
