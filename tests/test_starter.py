@@ -19,8 +19,11 @@ def full() -> Registry:
     return create_registry(Selection())
 
 
-def draw(registry: Registry, prompt: str, n: int = 4, batch: int = 4) -> np.ndarray:
+def draw(
+    registry: Registry, prompt: str, n: int = 4, batch: int = 4, **terms: dict
+) -> np.ndarray:
     settings = {"prompt": prompt, "frames.count": n, "sampler.steps": STEPS, "batch": batch}
+    settings |= {"terms": terms}
     plan = prepare("portrait", registry, settings).plan
     engine = load_engine(plan, registry)
     jobs = [plan.job(index) for index in range(n)]
@@ -54,6 +57,13 @@ def test_pictures_obey_the_prompt_in_the_large(full: Registry):
     red = draw(full, "a key on a red background").mean((0, 1, 2))
     blue = draw(full, "a key on a blue background").mean((0, 1, 2))
     assert red[0] - red[2] > blue[0] - blue[2] + 80, "red is redder than blue"
+
+
+def test_its_classifier_leads_it(full: Registry):
+    """What the model was not told: the night."""
+    plain = draw(full, "rolling hills", 2, 2)
+    led = draw(full, "rolling hills", 2, 2, classifier={"target": "time:night", "weight": 40})
+    assert plain.mean() > led.mean() + 20
 
 
 def test_batches_of_one_and_four_agree(full: Registry):
