@@ -21,7 +21,11 @@ from artdiff.noise import Level
 from artdiff.random import Noise
 from artdiff.terms import Look, Term, Through
 
-__all__ = ["Active", "Rules", "active_terms", "bent", "look_of"]
+__all__ = ["FAINT", "Active", "Rules", "active_terms", "bent", "look_of"]
+
+FAINT = 0.005
+"""alpha / sigma below which gradients with respect to x are not asked for: there sigma^2 / alpha
+makes much of what a trained network gets slightly wrong."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def active_terms(losses: Sequence[Term], x: Tensor, at: Level, through: Through)
             raise ValueError(f"the course of guidance {term.name!r} gives {factor}")
         weight = term.weight * factor
         per_row(weight, x, "weight")
-        reaches = at.alpha > 0 or (through == "x0" and term.sees == "x0")
+        reaches = at.alpha >= FAINT * at.sigma or (through == "x0" and term.sees == "x0")
         if reaches and bool((torch.as_tensor(weight) != 0).any()):
             found.append(Active(place, term, weight))
     return found

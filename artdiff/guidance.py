@@ -46,7 +46,8 @@ def guide(
 
     The first is exact when exp(-L) is proportional to the likelihood of what is wanted given x
     (Tweedie's formula; Chung et al., "Diffusion Posterior Sampling", arXiv 2209.14687, Eq. 16);
-    it differentiates the denoiser and does nothing at alpha = 0. The second treats x0 as a free
+    it differentiates the denoiser and does nothing where alpha < 0.005 sigma, where the factor would
+    enlarge the errors of a trained network two hundred times and more. The second treats x0 as a free
     variable: bounded, no backward pass through the denoiser, about half the memory. It is the
     first for data of variance 1 and mean 0.
 

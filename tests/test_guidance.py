@@ -266,3 +266,19 @@ def test_a_denoiser_without_gradient_says_what_to_do():
 def test_values_out_of_range_are_refused(make):
     with pytest.raises(ValueError):
         make()
+
+
+@pytest.mark.parametrize("sees", ["x0", "x"])
+def test_no_gradient_is_asked_for_where_next_to_nothing_of_the_picture_is_left(sees):
+    """There sigma^2 / alpha is 20,000 on the cosine schedule: the error of a network, not a guide."""
+    asked = []
+
+    def loss(x0, at, noise):
+        asked.append(float(at.alpha))
+        return x0.square().sum((1, 2, 3))
+
+    bent = guide(GAUSSIAN, [Term(loss, sees=sees)], noise=NOISE)
+    for alpha in (5e-5, 0.1):
+        at = Level(torch.tensor(alpha), torch.tensor((1 - alpha**2) ** 0.5))
+        bent(normal(4, 1, 1, 3), at, {})
+    assert asked == pytest.approx([0.1])
