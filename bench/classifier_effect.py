@@ -3,10 +3,11 @@
     python bench/classifier_effect.py --judge JUDGE --head scene --weights 0 15 40 --count 64
 
 Sample i has the seed i and is led to label i of the head, in turn, by the term `classifier`; the
-same seeds at every weight. The judge is a model that never guided: its folder, or its name among
-your models. It sees the finished pictures, at its own size, as free of noise, and is right where
-the wanted label is its first choice among the labels of that head. Intervals are of 95 %, by 2000
-resamples; the gain over the first weight is of the same seeds.
+same seeds at every weight. The judge is a network that never guided: weights that `artdiff
+train starter-judge` left, or a classifier, its folder or its name among your models. It sees the
+finished pictures, at its own size, as free of noise, and is right where the wanted label is its
+first choice among the labels of that head. Intervals are of 95 %, by 2000 resamples; the gain over
+the first weight is of the same seeds.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ from artdiff import (
     load_classifier,
 )
 from artdiff.api import prepare
+from artdiff.draft import Draft, overlay
 from artdiff.evaluation.bootstrap import counts, interval
+from artdiff.evaluation.judge import Judge as TraitJudge
 from artdiff.model import Model
-from artdiff.preset import Draft, overlay
 from artdiff.renderer import load_engine
 from artdiff.train.data import to_images
 from artdiff.user_models import models_folder
@@ -45,9 +47,18 @@ SKIPPED = ("none",)
 
 
 class Judge:
-    """A classifier as a judge of finished pictures."""
+    """A judge of finished pictures, or a classifier as one."""
 
     def __init__(self, where: str, head: str) -> None:
+        self.trained = Path(where).suffix == ".safetensors"
+        if self.trained:
+            self.network = TraitJudge(TraitJudge.Options(weights=Path(where)))
+            heads = self.network.heads
+            if head not in heads:
+                raise SystemExit(f"{where}: no head {head!r}; it has {', '.join(heads)}")
+            first = sum(len(heads[name]) for name in list(heads)[: list(heads).index(head)])
+            self.classes = {name: first + place for place, name in enumerate(heads[head])}
+            return
         folder = Path(where) if Path(where).is_dir() else models_folder() / where
         self.classifier: NoisyClassifier = load_classifier(
             ModelCard.read(folder), torch.device("cpu"), torch.float32
@@ -63,6 +74,11 @@ class Judge:
         clean = Level(torch.ones((), dtype=torch.double), torch.zeros((), dtype=torch.double))
         images = to_images(pictures)
         found: list[int] = []
+        if self.trained:
+            columns = [self.classes[label] for label in labels]
+            for rows in torch.from_numpy(pictures).permute(0, 3, 1, 2).split(32):
+                found += self.network.pictures(rows)["logits"][:, columns].argmax(1).tolist()
+            return [labels[place] for place in found]
         size = self.classifier.facts.size
         if self.classifier.codec:
             seen = model.codec.encode(images)
@@ -126,7 +142,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--judge", required=True, help="a classifier's folder or name")
+    parser.add_argument("--judge", required=True, help="weights of a judge, or a classifier")
     parser.add_argument("--head", default="scene", help="the attribute that is wanted")
     parser.add_argument("--classifier", help="which one guides; else the model's own")
     parser.add_argument("--model", default="starter")

@@ -26,9 +26,7 @@ from artdiff.cli.render import Bars
     help="fid, sfid, kid, precision, recall, density, coverage, is, clip. By default all that "
     "the features allow.",
 )
-@click.option(
-    "--features", default="starter", show_default=True, metavar="NAME", help="Feature extractor."
-)
+@click.option("--features", metavar="NAME", help="Feature extractor; starter if left out.")
 @click.option(
     "-f",
     "--feature-option",
@@ -56,6 +54,15 @@ from artdiff.cli.render import Bars
     type=click.IntRange(1, 1_000_000),
     help="How many real pictures; as many of a dataset as are made, all of a folder.",
 )
+@click.option(
+    "--quick", is_flag=True, help="A short exam, under five minutes on two processor cores."
+)
+@click.option(
+    "--judge",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Weights of the exam's judge; by default the dataset's own.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the first picture.")
 @click.option("--sampler", help="Sampler.")
 @click.option("--steps", type=int, help="Sampling steps.")
@@ -69,10 +76,8 @@ from artdiff.cli.render import Bars
 @click.option(
     "--bootstrap",
     type=click.IntRange(0, 100_000),
-    default=200,
-    show_default=True,
     metavar="B",
-    help="Resamples for each interval; 0 is none.",
+    help="Resamples for each interval, 200 if left out; 0 is none.",
 )
 @click.option(
     "-o",
@@ -88,17 +93,19 @@ def command(
     model_or_folder: str,
     against: str | None,
     metrics: str | None,
-    features: str,
+    features: str | None,
     feature_options: tuple[str, ...],
     dataset_options: tuple[str, ...],
     number: int | None,
     real: int | None,
+    quick: bool,
+    judge: Path | None,
     seed: int,
     sampler: str | None,
     steps: int | None,
     guidance: float | None,
     prompts: Path | None,
-    bootstrap: int,
+    bootstrap: int | None,
     out: Path | None,
     fresh: bool,
     settings: tuple[str, ...],
@@ -106,34 +113,72 @@ def command(
 ) -> None:
     """Measure MODEL_OR_FOLDER: a model by name or folder, or pictures that are there.
 
-    Prints a table, and writes evaluation.json and evaluation.html. Pictures land one by one;
-    the same command goes on where an interrupted one stopped.
+    A model whose dataset examines sits its exam: exam.json, exam.html. With one of the options
+    --against, --metrics, --features, -f, -d, -n, --real, --prompts or --bootstrap, as all other
+    models and pictures, it is measured by metrics instead: evaluation.json, evaluation.html.
+    Pictures land one by one; the same command goes on where an interrupted one stopped.
     """
-    from artdiff.evaluation.run import evaluate
-
     said = {"sampler.name": sampler, "sampler.steps": steps, "guidance.scale": guidance}
     given = [f"{key}={json.dumps(v)}" for key, v in said.items() if v is not None]
+    metric_options = {
+        "--against": against,
+        "--metrics": metrics,
+        "--features": features,
+        "-f": feature_options or None,
+        "-d": dataset_options or None,
+        "-n": number,
+        "--real": real,
+        "--prompts": prompts,
+        "--bootstrap": bootstrap,
+    }
+    plain = [name for name, value in metric_options.items() if value is not None]
+    exam_options = [name for name, on in (("--quick", quick), ("--judge", judge)) if on]
+    if plain and exam_options:
+        raise click.UsageError(f"{exam_options[0]} is of the exam, {plain[0]} of metrics")
+    common = {"seed": seed, "settings": [*given, *settings], "out": out, "fresh": fresh}
+    if not plain and (exam_options or _examines(model_or_folder, plugins)):
+        from artdiff.evaluation.examine import examine
+
+        with Bars(unit="") as bars:
+            sat = examine(
+                model_or_folder,
+                quick=quick,
+                judge=judge,
+                plugins=plugins,
+                on_progress=bars.report,
+                **common,
+            )
+        click.echo(sat.table())
+        click.echo(sat.folder)
+        return
+    from artdiff.evaluation.run import evaluate
+
     with Bars(unit="") as bars:
         done = evaluate(
             model_or_folder,
             against,
             metrics=None if metrics is None else _names(metrics),
-            features=features,
+            features=features or "starter",
             feature_options=_table("-f", feature_options),
             dataset_options=_table("-d", dataset_options),
             n=number,
             real=real,
-            seed=seed,
-            settings=[*given, *settings],
             prompts=prompts,
-            bootstrap=bootstrap,
-            out=out,
-            fresh=fresh,
+            bootstrap=200 if bootstrap is None else bootstrap,
             plugins=plugins,
             on_progress=bars.report,
+            **common,
         )
     click.echo(done.table())
     click.echo(done.folder)
+
+
+def _examines(subject: str, plugins: tuple[str, ...]) -> bool:
+    """Whether the dataset of a model has an exam."""
+    from artdiff.evaluation.examine import find_exam
+    from artdiff.registry import Selection, create_registry
+
+    return find_exam(create_registry(Selection.from_environment(plugins)), subject) is not None
 
 
 def _names(text: str) -> list[str]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from artdiff.api import OnFrame
+from artdiff.check import validate
+from artdiff.draft import Draft
 from artdiff.errors import PresetError
 from artdiff.evaluation.features import FeatureExtractor, Features, extract
 from artdiff.evaluation.measure import FEWEST, SHARE, choose_metrics, measure, possible
@@ -17,8 +19,7 @@ from artdiff.evaluation.pictures import Pictures, read_prompts
 from artdiff.evaluation.report import PAGE, RECORD, Evaluation
 from artdiff.evaluation.subject import Subject, find_real, find_subject, text_digest
 from artdiff.files import save_bytes
-from artdiff.plan import Plan, check_options
-from artdiff.preset import Draft
+from artdiff.plan import Plan
 from artdiff.registry import Registry, Selection, create_registry
 
 __all__ = ["evaluate"]
@@ -134,7 +135,7 @@ def _extractor(
 ) -> tuple[FeatureExtractor, dict[str, Any]]:
     """A feature extractor with its weights, and its options without the paths in them."""
     kind = registry.get("feature_extractors", name)
-    options = check_options(Draft("--features", {}, {}), name, kind.Options, values)
+    options = validate(Draft("--features", {}, {}), kind.Options, values, name)
     plain = options.model_dump()
     paths = {key for key, value in plain.items() if isinstance(value, Path)}
     with registry.blaming():

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from artdiff.api import OnFrame, prepare
+from artdiff.check import validate
+from artdiff.draft import Draft, overlay
 from artdiff.errors import PluginError, PresetError, nearest
 from artdiff.evaluation.pictures import (
     DatasetPictures,
@@ -20,14 +22,13 @@ from artdiff.evaluation.pictures import (
 )
 from artdiff.frames import FrameStore, key_of
 from artdiff.model import HELD_OUT, ModelCard, TrainedOn
-from artdiff.plan import Plan, check_options
-from artdiff.preset import Draft, overlay
+from artdiff.plan import Plan
 from artdiff.registry import Registry
 from artdiff.renderer import LocalRenderer
 from artdiff.timeline import FrameJob, FrameSource
 from artdiff.train.data import dataset_key
 
-__all__ = ["Captioned", "Subject", "find_real", "find_subject"]
+__all__ = ["Captioned", "Subject", "find_model", "find_real", "find_subject"]
 
 MADE = 64
 
@@ -122,7 +123,7 @@ def find_subject(
 
     :raises ArtdiffError: it is none of these, or a setting is wrong.
     """
-    model = _find_model(registry, subject)
+    model = find_model(registry, subject)
     if model is None:
         pictures = open_pictures(Path(subject), n)
         if settings:
@@ -136,7 +137,7 @@ def find_subject(
     return Subject(model, plan, None)
 
 
-def _find_model(registry: Registry, subject: str) -> str | None:
+def find_model(registry: Registry, subject: str) -> str | None:
     """The name of the model that a text means, or None where it means a place of pictures.
 
     A folder with a ``card.toml`` is a model; the registry then offers it.
@@ -197,7 +198,7 @@ def find_real(
     kind, held_out = known[str(against)].value, HELD_OUT
     if trained is not None and trained.dataset == against:
         options, held_out = {**trained.options, **options}, trained.held_out
-    chosen = check_options(Draft("--against", {}, {}), str(against), kind.Options, options)
+    chosen = validate(Draft("--against", {}, {}), kind.Options, options, str(against))
     with registry.blaming():
         dataset = kind(chosen)
     if hasattr(dataset, "__len__"):

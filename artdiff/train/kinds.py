@@ -23,6 +23,7 @@ from artdiff.train.denoiser import DenoiserRecipe, DenoiserTask
 from artdiff.train.diffusion import DiffusionRecipe, DiffusionTask
 from artdiff.train.draws import draw_seed
 from artdiff.train.enlarger import EnlargerRecipe, EnlargerTask
+from artdiff.train.judge import JudgeRecipe, JudgeTask
 from artdiff.train.recipe import Recipe
 from artdiff.train.task import Task
 from artdiff.train.upsampler import UpsamplerRecipe, UpsamplerTask
@@ -43,6 +44,7 @@ KINDS: Mapping[str, Kind] = {
     "upsampler": Kind(UpsamplerRecipe, UpsamplerTask),
     "enlarger": Kind(EnlargerRecipe, EnlargerTask),
     "clip": Kind(ClipRecipe, ClipTask),
+    "judge": Kind(JudgeRecipe, JudgeTask),
 }
 
 
