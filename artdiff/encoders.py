@@ -72,7 +72,8 @@ class TextImageEncoder:
     def reading(self, text: str) -> Tensor:
         """The embedding of a text, (E,) of length 1, remembered."""
         if text not in self._known:
-            self._known[text] = F.normalize(self.read([text])[0].float(), dim=0)
+            with torch.inference_mode(False):  # what is remembered may meet a gradient later
+                self._known[text] = F.normalize(self.read([text])[0].float(), dim=0)
         return self._known[text]
 
     def unknown(self, text: str) -> list[str]:

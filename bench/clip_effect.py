@@ -35,8 +35,8 @@ from artdiff import (
     load_encoder,
 )
 from artdiff.api import prepare
+from artdiff.draft import Draft
 from artdiff.evaluation.bootstrap import counts, interval
-from artdiff.preset import Draft
 from artdiff.renderer import load_engine
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -66,6 +66,9 @@ def draw(options: argparse.Namespace, registry: Registry, weight: float, seeds: 
         }
         if weight:
             term = {"model": options.guide, "prompts": [{"text": prompt}], "weight": weight}
+            if options.begin:
+                begin = 100 * options.begin
+                term["course"] = {"0%": 0, f"{begin:g}%": 0, f"{begin + 1:g}%": 1}
             values["terms"] = {"clip": term}
         plan = prepare(Draft("effect", values, {}), registry, options.set).plan
         engine = load_engine(plan, registry)
@@ -135,6 +138,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=64, help="pictures of each weight")
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--begin", type=float, default=0.0, help="share of the way unguided first")
     parser.add_argument("--prompted", action="store_true", help="the model reads the prompt too")
     parser.add_argument("-s", "--set", action="append", default=[], help="further settings")
     parser.add_argument("--plugin", action="append", default=[])

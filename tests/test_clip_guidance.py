@@ -12,19 +12,20 @@ import pytest
 import torch
 from PIL import Image
 from pydantic import ValidationError
-from safetensors.torch import save_file
 
 if find_spec("open_clip") is None:
     pytest.skip("open_clip is not installed", allow_module_level=True)
 
+from tiny_encoder import CONFIG, write_tiny_encoder
+
 import artdiff
+from artdiff.draft import Draft
 from artdiff.engine import Engine
 from artdiff.grid import levels
 from artdiff.noise import Flow
 from artdiff.openclip import import_open_clip
-from artdiff.plan import resolve
-from artdiff.preset import Draft
 from artdiff.random import Noise
+from artdiff.resolve import resolve
 from artdiff.testing import check_guidance
 from artdiff.testing.toys import toy_pictures, toy_setup
 from artdiff.timeline import FrameJob, Start
@@ -34,17 +35,6 @@ from artdiff_plugins.clip_guidance.parts import summed
 from artdiff_plugins.clip_guidance.term import ClipGuidance, spherical
 from artdiff_plugins.clip_guidance.walk import read_walk
 
-CONFIG = {
-    "model_cfg": {
-        "embed_dim": 24,
-        "vision_cfg": {"image_size": 16, "patch_size": 4, "width": 32, "layers": 2,
-                       "head_width": 16},
-        "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 24, "heads": 2,
-                     "layers": 1},
-    },
-    "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3},
-}  # fmt: skip
-KNOWN = "a red blue fox cat snow sky things object stuff texture"
 MIDDLE = levels(Flow(), 10)[5]
 NOISE = Noise([7, 8])
 
@@ -52,23 +42,7 @@ NOISE = Noise([7, 8])
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """An encoder with random weights, as `artdiff train` writes it."""
-    place = tmp_path_factory.mktemp("encoder")
-    (place / "open_clip_config.json").write_text(json.dumps(CONFIG))
-    library = import_open_clip()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = library.CLIP(**CONFIG["model_cfg"], output_dict=False)
-    ids = library.SimpleTokenizer(context_length=12)([KNOWN]).unique()
-    with torch.no_grad():
-        kept = model.token_embedding.weight[ids].clone()
-        model.token_embedding.weight.zero_()
-        model.token_embedding.weight[ids] = kept
-        for name, parameter in model.named_parameters():
-            if "weight" in name and parameter.ndim == 2 and "embedding" not in name:
-                parameter.mul_(3)
-    tensors = {name: t.contiguous() for name, t in model.state_dict().items()}
-    save_file(tensors, place / "open_clip_model.safetensors")
-    return place
+    return write_tiny_encoder(tmp_path_factory.mktemp("encoder"))
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +81,15 @@ def test_embeddings_are_open_clips(encoder):
     encoder.see(torch.cat([leaf, leaf], 3)).sum().backward()
     assert leaf.grad.abs().sum() > 0
     assert encoder.reading("a fox").norm() == pytest.approx(1, abs=1e-5)
+
+
+def test_what_is_read_under_inference_mode_may_meet_a_gradient(folder, encoder):
+    with torch.inference_mode():
+        text = encoder.reading("a blue cat")
+    assert encoder.reading("a blue cat") is text
+    row = torch.ones(24, requires_grad=True)
+    (row @ text).backward()
+    torch.testing.assert_close(row.grad, text)
 
 
 def test_words_that_an_encoder_never_saw(encoder):

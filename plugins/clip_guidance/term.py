@@ -71,8 +71,9 @@ class ClipGuidance:
                 encoder = load_encoder(each.model, _weights(each, setup))
                 _heard(encoder, [text for text, _ in texts], each.model)
                 rows = [encoder.reading(text) for text, _ in texts]
-                rows += [F.normalize(encoder.see(picture)[0], dim=0) for picture, _ in shown]
-                self.encoders.append((encoder, each.weight, torch.stack(rows)))
+                rows += [F.normalize(encoder.see(p)[0].float(), dim=0) for p, _ in shown]
+                wanted = torch.stack([row.cpu() for row in rows])  # `see` may move the encoder
+                self.encoders.append((encoder, each.weight, wanted))
 
     def loss(self, x0: Tensor, at: Level, noise: Noise) -> Tensor:
         """The weighted mean distance of cuts of x0, (B, C, h, w), to what is wanted: (B,)."""
