@@ -34,16 +34,19 @@ _HOMES = {
     "artdiff.encoders": "TextImageEncoder load_encoder",
     "artdiff.model": "Codec Conditioner Model ModelCard",
     "artdiff.curve": "Curve Easing ease locate",
-    "artdiff.preset": "Preset Prompt",
+    "artdiff.parts.prompt": "Prompt",
+    "artdiff.preset": "Preset",
     "artdiff.timeline": "Effect FrameJob FrameSource Init Mix Score Start Term",
     "artdiff.plan": "Plan",
-    "artdiff.engine": "Engine Setup slerp",
+    "artdiff.setup": "Setup",
+    "artdiff.starting": "slerp",
+    "artdiff.engine": "Engine",
     "artdiff.tiles": "TiledCodec Tiling normal_by_place tiled_denoiser tiled_model",
     "artdiff.backends.unet": "NoisyClassifier helper load_classifier load_superres",
     "artdiff.upsampling": "Upsampler open_upsampler upsampler_card",
     "artdiff.files": "save_bytes",
     "artdiff.importers.weights": "read_plain_weights read_weights",
-    "artdiff.frames": "FrameStore encode_png load_image read_settings save_picture",
+    "artdiff.frames": "FrameStore encode_png load_image read_settings save_picture upright",
     "artdiff.renderer": "RenderReport",
     "artdiff.video": "encode probe",
     "artdiff.sheet": "contact_sheet film_strip",
@@ -57,6 +60,9 @@ _HOMES = {
     "artdiff.evaluation.report": "Evaluation Measured",
     "artdiff.evaluation.measure": "choose_metrics measure",
     "artdiff.evaluation.run": "evaluate",
+    "artdiff.evaluation.exam": "Question",
+    "artdiff.evaluation.exam_report": "Examination",
+    "artdiff.evaluation.examine": "examine",
     "artdiff.api": "Rendered image render write_images",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -92,7 +98,7 @@ if TYPE_CHECKING:
         to_x0,
     )
     from artdiff.encoders import TextImageEncoder, load_encoder
-    from artdiff.engine import Engine, Setup, slerp
+    from artdiff.engine import Engine
     from artdiff.errors import (
         ArtdiffError,
         FrameError,
@@ -104,6 +110,9 @@ if TYPE_CHECKING:
         VideoError,
         nearest,
     )
+    from artdiff.evaluation.exam import Question
+    from artdiff.evaluation.exam_report import Examination
+    from artdiff.evaluation.examine import examine
     from artdiff.evaluation.features import (
         Estimate,
         FeatureExtractor,
@@ -126,6 +135,7 @@ if TYPE_CHECKING:
         load_image,
         read_settings,
         save_picture,
+        upright,
     )
     from artdiff.grid import Grid, levels
     from artdiff.guidance import Guidance, Look, Projection, guide
@@ -138,14 +148,17 @@ if TYPE_CHECKING:
     from artdiff.noise import Flow, Level, Schedule, VPCosine, VPLinear
     from artdiff.openclip import import_mended, import_open_clip, mend_torchvision
     from artdiff.options import File, NoOptions
+    from artdiff.parts.prompt import Prompt
     from artdiff.plan import Plan
-    from artdiff.preset import Preset, Prompt
+    from artdiff.preset import Preset
     from artdiff.random import Noise
     from artdiff.registry import Registry, Selection, create_registry
     from artdiff.renderer import RenderReport
     from artdiff.sample import Sampler, Step, transfer
     from artdiff.samplers import SAMPLERS
+    from artdiff.setup import Setup
     from artdiff.sheet import contact_sheet, film_strip
+    from artdiff.starting import slerp
     from artdiff.tiles import TiledCodec, Tiling, normal_by_place, tiled_denoiser, tiled_model
     from artdiff.timeline import Effect, FrameJob, FrameSource, Init, Mix, Score, Start, Term
     from artdiff.upsampling import Upsampler, open_upsampler, upsampler_card

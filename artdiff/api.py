@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artdiff import frames as frame_files
+from artdiff.draft import Draft, assign, overlay, override
 from artdiff.errors import FrameError, PresetError
 from artdiff.files import save_bytes
 from artdiff.frames import FrameStore
 from artdiff.guidance_chart import chart
 from artdiff.guidance_profile import GuidanceProfile, check_profiled, profile_path
-from artdiff.plan import Plan, draft_preset, resolve
-from artdiff.preset import Draft, assign, overlay, override
+from artdiff.plan import Plan
+from artdiff.preset_file import draft_preset
 from artdiff.registry import Registry, Selection, create_registry
 from artdiff.renderer import LocalRenderer, load_engine, select
+from artdiff.resolve import resolve
 
 if TYPE_CHECKING:
     import numpy as np
@@ -313,8 +315,8 @@ def estimate(work: Work, registry: Registry, measure: bool = True) -> Estimate:
 
     A model call is one picture through the denoiser once; steps guided by cfg cost two.
     """
-    from artdiff.engine import levels_of
     from artdiff.sample import asked
+    from artdiff.starting import levels_of
 
     plan, preset = work.plan, work.plan.preset
     guidance = preset.guidance
@@ -327,12 +329,12 @@ def estimate(work: Work, registry: Registry, measure: bool = True) -> Estimate:
         from artdiff.noise import Flow
 
         schedule = Flow()
-    sampler = plan.sampler.kind(**plan.sampler.options.model_dump())
+    sampler = plan.sampler.build()
     init = plan.job(0).init
     start = init.strength if init else 1.0
     seen = asked(sampler, levels_of(plan, schedule, start)) if start else []
     on = any(value != 1 for value in guidance.scale.values)
-    guider, more = plan.guider.kind(**plan.guider.options.model_dump()), 0
+    guider, more = plan.guider.build(), 0
     for at in seen:
         inside = bool(guidance.start >= at.fraction >= guidance.stop)
         if inside and guidance.course.along(1 - float(at.fraction)):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from artdiff.errors import FrameError, MachineError
@@ -92,11 +92,24 @@ def _short(value: object) -> str:
 # Reading and writing single files; video.py and sheet.py use these too.
 
 
+def upright(image: Image.Image) -> Image.Image:
+    """The picture of an opened file, with that side up which EXIF names, in 8 bits a channel."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image, np.float64)
+        scale = 255 / 65535 if values.max(initial=0) > 255 else 1
+        return Image.fromarray((values * scale).round().clip(0, 255).astype(np.uint8))
+    return image
+
+
 def load_image(path: str | os.PathLike[str]) -> np.ndarray:
-    """Read a picture file as uint8 RGB (H, W, 3). Raises FrameError when missing or damaged."""
+    """Read a picture file, `upright`, as uint8 RGB (H, W, 3).
+
+    Raises FrameError when missing or damaged.
+    """
     try:
         with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
+            return np.array(upright(image).convert("RGB"))
     except FileNotFoundError:
         raise FrameError(f"{os.fspath(path)} does not exist") from None
     except PermissionError as error:
@@ -113,7 +126,7 @@ def load_mask(path: str | os.PathLike[str]) -> np.ndarray:
     """
     grey = load_image(path)
     with Image.open(path) as image:
-        alpha = np.array(image.convert("RGBA"))[..., 3]
+        alpha = np.array(upright(image).convert("RGBA"))[..., 3]
     return np.array(Image.fromarray(grey).convert("L")) if alpha.min() == 255 else alpha
 
 

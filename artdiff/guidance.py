@@ -46,10 +46,10 @@ def guide(
 
     The first is exact when exp(-L) is proportional to the likelihood of what is wanted given x
     (Tweedie's formula; Chung et al., "Diffusion Posterior Sampling", arXiv 2209.14687, Eq. 16);
-    it differentiates the denoiser and does nothing where alpha < 0.005 sigma, where the factor would
-    enlarge the errors of a trained network two hundred times and more. The second treats x0 as a free
-    variable: bounded, no backward pass through the denoiser, about half the memory. It is the
-    first for data of variance 1 and mean 0.
+    it differentiates the denoiser and does nothing where alpha < 0.005 sigma: there the factor
+    would enlarge the errors of a trained network two hundred times and more. The second treats x0
+    as a free variable: bounded, no backward pass through the denoiser, about half the memory. It
+    is the first for data of variance 1 and mean 0.
 
     A loss of a `Term` that sees x always acts by the first formula with :math:`\nabla_x \ell(x)`,
     and the denoiser is not differentiated for it (classifier guidance: Dhariwal & Nichol, arXiv
@@ -62,8 +62,8 @@ def guide(
     pass serves all losses. A clamp bounds the gradient that the formula above has: with respect to
     x through the denoiser, else to x0 (`artdiff.gradients.clamped`).
 
-    Works under the caller's ``torch.no_grad()`` or ``torch.inference_mode()``; x0 comes detached.
-    A learned variance passes unchanged.
+    Works in every gradient mode of the caller. Where there are losses x0 comes detached, at every
+    level. A learned variance passes unchanged.
 
     Args:
         denoiser: what is bent, usually one with a guider around it.
@@ -99,6 +99,8 @@ def guide(
             x0, place, look = bent(ask, active, rules, x, at, cond, here, watch is not None)
         else:
             (x0, place), look = ask(x, at, cond), None
+            if losses:
+                x0, place = x0.detach(), place if place is None else place.detach()
         if watch is not None and losses:
             watch(look_of(losses, active, look, at, len(x)))
         for projection in projections:

@@ -91,7 +91,7 @@ def _read(path: Path, key: str, terms: Sequence[str]) -> dict[str, list[Call]]:
     except (OSError, ValueError):
         return {}
     same = isinstance(record, dict) and record.get("key") == key
-    return record["frames"] if same and record.get("terms") == list(terms) else {}
+    return record.get("frames", {}) if same and record.get("terms") == list(terms) else {}
 
 
 def _plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from artdiff import __version__
+from artdiff.errors import PluginError
 from artdiff.hookspecs import GROUP, REGISTRATIONS
 from artdiff.options import is_file
 from artdiff.registry import Entry, Registry
@@ -24,9 +25,11 @@ class Provenance:
         name: how it is registered.
         version: of the package that brings it; "" of a single file.
         licence: as that package's metadata says; "" where it says nothing.
-        offers: names by kind, ``{"guidance": ("clip",)}``.
+        offers: names by kind, ``{"guidance": ("clip",)}``; ``commands`` and ``observers`` are
+            kinds as well.
         reads: options that name files, ``clip.image``, and what its ``READS`` says.
         writes: what its ``WRITES`` says.
+        trouble: what its hooks said instead of an answer.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Provenance:
     offers: dict[str, tuple[str, ...]]
     reads: tuple[str, ...]
     writes: tuple[str, ...]
+    trouble: tuple[str, ...] = ()
 
 
 def provenance(registry: Registry) -> list[Provenance]:
@@ -44,24 +48,27 @@ def provenance(registry: Registry) -> list[Provenance]:
     What it really does only its code can tell.
     """
     packages = {point.name: point.dist for point in entry_points(group=GROUP)}
+    kinds, trouble = _asked(registry)
     found = []
     for name in registry.plugins:
         module = registry.manager.get_plugin(name)
-        entries = [
-            entry
-            for kind in REGISTRATIONS
-            for entry in registry.entries(kind).values()
-            if entry.plugin == name
-        ]
+        entries = [entry for kind in kinds.values() for entry in kind if entry.plugin == name]
         version, licence = __version__, "Apache-2.0"
         if not name.startswith("artdiff."):
             package = packages.get(name)
             version = package.version if package else ""
             licence = _licence(package.metadata) if package else ""
         offers = {
-            kind: tuple(entry.name for entry in entries if entry.kind == kind)
-            for kind in REGISTRATIONS
+            kind: tuple(entry.name for entry in entries if entry.kind == kind) for kind in kinds
         }
+        said = [text for text in trouble if repr(name) in text]
+        try:
+            offers["commands"] = _commands(module)
+        except Exception as error:  # a plugin may fail in any way
+            offers["commands"] = ()
+            said.append(f"register_commands: {type(error).__name__}: {error}")
+        hooks = (caller.name for caller in registry.manager.get_hookcallers(module) or ())
+        offers["observers"] = tuple(sorted(hook for hook in hooks if hook.startswith("on_")))
         found.append(
             Provenance(
                 name,
@@ -70,9 +77,33 @@ def provenance(registry: Registry) -> list[Provenance]:
                 {kind: names for kind, names in offers.items() if names},
                 (*_files(entries), *getattr(module, "READS", ())),
                 tuple(getattr(module, "WRITES", ())),
+                tuple(said),
             )
         )
     return found
+
+
+def _asked(registry: Registry) -> tuple[dict[str, list[Entry]], list[str]]:
+    """What is offered by kind, and what went wrong: one plugin that fails hides its kind."""
+    kinds: dict[str, list[Entry]] = {}
+    trouble = []
+    for kind in REGISTRATIONS:
+        try:
+            kinds[kind] = list(registry.entries(kind).values())
+        except PluginError as error:
+            trouble.append(str(error))
+    return kinds, trouble
+
+
+def _commands(module: Any) -> tuple[str, ...]:
+    """The names of the commands that a plugin adds."""
+    if not hasattr(module, "register_commands"):
+        return ()
+    import click
+
+    group = click.Group("artdiff")
+    module.register_commands(cli=group)
+    return tuple(sorted(group.commands))
 
 
 def _licence(metadata: Any) -> str:

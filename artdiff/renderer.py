@@ -82,9 +82,13 @@ def chunks(frames: range, batch: int) -> Iterator[range]:
 def load_engine(plan: Plan, registry: Registry, watch: WatchJobs | None = None) -> Engine:
     """Load the plan's model and put it to work.
 
+    It may be called under ``torch.inference_mode()``: terms still get their gradients.
+
     :param watch: is shown what guidance does.
     :raises ModelError: no backend can load it, or its weights are missing or damaged.
     """
+    import torch
+
     from artdiff.engine import Engine
 
     model = load_model(plan.card, registry)
@@ -93,7 +97,7 @@ def load_engine(plan: Plan, registry: Registry, watch: WatchJobs | None = None) 
     if registry.hook.on_step.get_hookimpls():
         observe = partial(_observe, registry)
     _warn_of_unknown_words(plan, model)
-    with registry.blaming():
+    with registry.blaming(), torch.inference_mode(False):
         return Engine(model, plan, observe, watch, weak=weak)
 
 
@@ -105,7 +109,7 @@ def load_model(card: ModelCard, registry: Registry) -> Model:
     import torch
 
     try:
-        with registry.blaming():
+        with registry.blaming(), torch.inference_mode(False):
             model = registry.hook.load_model(
                 card=card, device=torch.device("cpu"), dtype=torch.float32
             )

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
+from importlib.machinery import PathFinder
+from importlib.metadata import entry_points
+from keyword import iskeyword
 
 from artdiff.errors import PluginError
+from artdiff.hookspecs import GROUP
 
 _HEAD = '''"""{title}, a plugin of artdiff: artdiff render PRESET --plugin {file}.py"""
 
@@ -76,8 +81,12 @@ def register_effects():
 
 
 _PRESET = {
-    "guidance": '''[terms.{name}]
-weight = 300
+    "guidance": '''# The gradient stays in front of the network: fast, right for colours and light.
+[guidance]
+through = "x0"
+
+[terms.{name}]
+weight = 8000
 target = {{ 0 = 0.3, "100%" = 0.8 }}
 ''',
     "projection": '''[terms.{name}]
@@ -135,19 +144,19 @@ def register_presets():
 ''',
     "README.md": '''# {name}
 
-A plugin of artdiff. Install it for good, or for as long as you change it:
+A plugin of artdiff. In this folder, install it so that changes are seen at once:
 
     pip install -e .
 
-Then make its film, say what is wrong with it, and run its test:
+Then say what is wrong with it, make its film, and run its test (`pip install pytest`):
 
+    artdiff plugins check {name}
     artdiff render {name}
-    artdiff plugins check {module}
     pytest
 ''',
     "{module}/{name}.toml": '''title = "{title}"
 description = "What {name} does, from the first frame to the last."
-prompt = "mountain lake at sunset"
+prompt = "mountain lake"
 
 [frames]
 source = "prompt_animation"
@@ -183,7 +192,8 @@ def plugin_package(name: str, kind: str) -> dict[str, str]:
     words["hook"] = "register_effects" if kind == "effect" else "register_guidance"
     words["preset"] = _PRESET[kind].format(**words)
     files = {path.format(**words): text.format(**words) for path, text in _PACKAGE.items()}
-    return {f"{words['module']}/look.py": look + body.format(**words) + "\n"} | files
+    files[f"{words['module']}/look.py"] = look + body.format(**words) + "\n"
+    return dict(sorted(files.items(), key=lambda file: ("/" in file[0], file[0])))
 
 
 def plugin_file(name: str, kind: str) -> str:
@@ -202,5 +212,13 @@ def _words(name: str) -> dict[str, str]:
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
         raise PluginError(f"{name!r}: use lower-case letters, digits, - and _, such as my-look")
     cls = "".join(part.capitalize() for part in re.split(r"[-_]", name))
-    module = name.replace("-", "_")
-    return {"name": name, "module": module, "file": module, "cls": cls, "title": cls}
+    module, title = name.replace("-", "_"), re.sub("[-_]+", " ", name).strip().capitalize()
+    known = module in sys.stdlib_module_names or PathFinder.find_spec(module) is not None
+    if iskeyword(module) or (known and not _is_plugin(name)):
+        raise PluginError(f"{name!r}: Python has a module or a word of that name; use another")
+    return {"name": name, "module": module, "file": module, "cls": cls, "title": title}
+
+
+def _is_plugin(name: str) -> bool:
+    """Whether an installed plugin has that name: it may be begun anew elsewhere."""
+    return bool(entry_points(group=GROUP, name=name))

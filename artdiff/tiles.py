@@ -9,7 +9,8 @@ smoothly from the rim of a window inwards:
 For a denoiser this is the closed form of MultiDiffusion (Bar-Tal et al., arXiv 2302.08113, Eq. 5):
 all windows are denoised jointly, since at every step they agree on x0 where they overlap. The
 outer quarter of an overlap counts for nothing: there a convolution has seen the rim. Only one
-window is in the network at a time, so that memory is bounded by the window, not by the picture.
+window is in the network at a time, so that memory is bounded by the window, not by the picture;
+where a gradient flows through, autograd keeps what it needs of all windows until it went back.
 """
 
 from __future__ import annotations

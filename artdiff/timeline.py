@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 from pydantic import BaseModel
 
 from artdiff.curve import Curve, Held, Position, ease, locate
-from artdiff.preset import Preset, Prompt
+from artdiff.parts.prompt import Prompt
+from artdiff.preset import Preset
 
 if TYPE_CHECKING:
     import numpy as np

@@ -214,15 +214,15 @@ def _untuned(held: Subject, plan: Plan, chunk: int) -> Tensor:
     """The hold-out as the plan's own sampler draws it."""
     import torch
 
-    from artdiff.engine import levels_of
     from artdiff.random import Noise
     from artdiff.sample import sample
+    from artdiff.starting import levels_of
 
     levels = levels_of(plan, held.model.schedule)
     drawn = []
     with torch.no_grad():
         for rows in torch.arange(len(held.eps)).split(chunk):
-            sampler = plan.sampler.kind(**plan.sampler.options.model_dump())
+            sampler = plan.sampler.build()
             x = held.eps[rows] * levels[0].sigma.to(held.eps)
             noise = Noise([held.noise.seeds[int(row)] for row in rows])
             for step in sample(sampler, held.bound(rows), x, levels, noise):

@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from artdiff import SAMPLERS, Flow, Noise, create_registry, levels
 from artdiff.api import prepare
-from artdiff.preset import Draft, overlay
+from artdiff.draft import Draft, overlay
 from artdiff.renderer import load_engine
 from artdiff.sample import sample
 from artdiff.testing import Posterior
@@ -100,7 +100,7 @@ def measure(method: str, count: int, folder: Path, registry: Any) -> dict[str, A
             raw = engine.pictures(some)
             seconds += time.monotonic() - began
             for job, before in zip(some, raw, strict=True):
-                term: Any = engine._instance(plan.terms[0], 0, job)
+                term: Any = engine.terms.instance(0, job)
                 rows.append(judge(kind, before, engine.finish(before, job), drawn, job, term.mask))
     return {"seconds": seconds / count, "rows": rows}
 

@@ -184,7 +184,7 @@ def preset_keys() -> str:
 def plain(value: Any) -> Any:
     """A default as it would stand in a file: a curve of one value is that value."""
     from artdiff.curve import Curve
-    from artdiff.preset import GridPart
+    from artdiff.parts.sampler import GridPart
 
     if isinstance(value, GridPart):
         return value.name

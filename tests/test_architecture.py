@@ -20,35 +20,39 @@ ORDER = """
     guiders.weakened guiders.autoguidance guiders
     gradients terms bending guidance tune_path tune
     nn.codec nn.text nn.latent_transformer
-    nn.unet_blocks nn.unet nn.unet_superres nn.unet_classifier nn.enlarger
+    nn.unet_blocks nn.unet nn.unet_superres nn.unet_classifier nn.enlarger nn.judge
     nn.unet_facts nn.labels encoders
-    model guiders.fit tiles user_models tuned curve registry preset timeline plan schema scaffold
+    model guiders.fit tiles user_models tuned curve registry
+    parts.part parts.prompt parts.sampler parts.guidance parts.frames preset
+    draft check preset_file timeline plan choosing matching term_tracks resolve schema scaffold
     files frames sheet webp video guidance_profile guidance_chart
     train.recipe train.draws train.losses train.diffusion_losses train.ema train.checkpoint
     train.data train.examples train.optim train.report train.ranks train.precision train.task
     train.autoencoder train.latents train.heads train.denoiser train.diffusion train.classifier
-    train.upsampler train.enlarger train.clip
+    train.upsampler train.enlarger train.clip train.judge
     train.kinds train.run train.loop
     evaluation.frechet evaluation.kernel evaluation.manifold evaluation.scores
-    evaluation.bootstrap evaluation.features evaluation.encoder evaluation.pictures
-    evaluation.report evaluation.measure evaluation.page
+    evaluation.bootstrap evaluation.features evaluation.encoder evaluation.judge
+    evaluation.pictures evaluation.report evaluation.measure evaluation.page evaluation.exam
+    evaluation.exam_report evaluation.exam_page
     backends.latent_transformer backends.starter backends.unet backends.adm builtins
     importers.weights importers.adm importers.card importers.add
-    upsampling engine renderer api tuning tuned_chart
-    evaluation.subject evaluation.run
+    upsampling setup verdicts texts starting plan_terms engine renderer api tuning tuned_chart
+    evaluation.subject evaluation.run evaluation.exam_marks evaluation.examine
     testing.findings testing.oracles testing.toys testing.terms testing.samplers testing.guiders
     testing.pieces
-    testing.measures testing.plugin testing
+    testing.measures testing.loading testing.plugin testing
     provenance
     cli.options cli.render cli.image cli.plan cli.sheet cli.presets cli.plugins cli.tune cli.models
     cli.train cli.evaluate cli.doctor
 """.split()
 NO_TORCH = {
     "errors", "hookspecs", "progress", "openclip", "options", "spacing", "model", "curve",
-    "registry", "preset", "timeline", "plan", "schema", "scaffold", "files", "frames", "sheet",
+    "registry", "preset", "draft", "check", "preset_file", "timeline", "plan", "choosing",
+    "matching", "term_tracks", "resolve", "schema", "scaffold", "files", "frames", "sheet",
     "webp", "video", "backends.starter", "backends.adm", "user_models", "solver", "tuned",
     "tuning", "tuned_chart", "guidance_profile", "guidance_chart", "builtins", "renderer", "api",
-    *(name for name in ORDER if name.startswith("cli.")),
+    *(name for name in ORDER if name.startswith(("cli.", "parts."))),
 }  # fmt: skip
 """What is there before a model is needed: no torch, moviepy or skia when it is imported."""
 
@@ -81,8 +85,8 @@ def imports(path, module, top=False):
 
 OURS = dict(modules(ROOT / "artdiff"))
 PACKAGES = {
-    "", "grids", "nn", "train", "backends", "cli", "train.recipes", "starter", "importers",
-    "evaluation",
+    "", "grids", "parts", "nn", "train", "backends", "cli", "train.recipes", "starter",
+    "importers", "evaluation",
 }  # fmt: skip
 
 

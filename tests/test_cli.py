@@ -231,9 +231,10 @@ def test_plugins(run):
 @pytest.mark.parametrize("kind", ["guidance", "projection", "effect"])
 def test_a_new_plugin_runs_as_it_is(run, kind):
     code, out, _ = run("plugins", "new", "my-look", "--file", "--kind", kind)
-    assert code == 0 and out.startswith("my_look.py: try it with  artdiff plugins show my-look")
-    words = out.split("artdiff ")[1].split()
-    assert "of plugin my_look" in run(*words)[1]
+    first, *following = out.splitlines()
+    assert code == 0 and first == "my_look.py" and len(following) == 2
+    check, show = (run(*line.removeprefix("next: artdiff ").split()) for line in following)
+    assert check[0] == 0 and "of plugin my_look" in show[1]
     table = "effects" if kind == "effect" else "terms"
     words = ["-s", f"{table}.my-look.use=my-look", "--plugin", "my_look.py", "--frames", 1]
     words += ["-s", "terms.my-look.weight=300"] if kind == "guidance" else []
@@ -272,8 +273,9 @@ def test_a_new_package_is_ready(run, kind, tmp_path):
 def test_the_tutorial_works(run):
     """What docs/plugin-tutorial.md tells to type makes a film."""
     text = (Path(__file__).parents[1] / "docs" / "plugin-tutorial.md").read_text("utf-8")
-    look, preset = (text.split(f"```{kind}\n")[i].split("```")[0]
-                    for kind, i in (("python", 1), ("text", 2)))  # fmt: skip
+    blocks = [block.split("```")[0].split("\n", 1) for block in text.split("\n```")[1::2]]
+    look = next(body for kind, body in blocks if kind == "python")
+    preset = next(body for kind, body in blocks if body.startswith("title = "))
     assert run("plugins", "new", "golden-hour")[0] == 0
     assert "golden_hour/look.py" in text and "golden_hour/golden-hour.toml" in text
     package = Path("golden-hour") / "golden_hour"
@@ -487,7 +489,7 @@ def test_a_bug_is_one_line_or_a_traceback(run, monkeypatch, capsys):
     def broken(*args, **options):
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("artdiff.plan.resolve", broken)
+    monkeypatch.setattr("artdiff.resolve.resolve", broken)
     monkeypatch.setattr("artdiff.api.resolve", broken)
     code, _, err = run("plan", "film.toml")
     assert code == 1 and err.count("\n") == 1 and "ZeroDivisionError" in err and "bug" in err

@@ -20,11 +20,12 @@ import artdiff
 from artdiff import hookspecs
 from artdiff.api import prepare
 from artdiff.cli import COMMANDS, main
+from artdiff.draft import override
 from artdiff.hookspecs import REGISTRATIONS, hook_arguments
-from artdiff.plan import draft_preset, resolve
-from artdiff.preset import override
+from artdiff.preset_file import draft_preset
 from artdiff.registry import Selection, create_registry
 from artdiff.renderer import load_engine
+from artdiff.resolve import resolve
 from artdiff.schema import preset_schema
 
 ROOT = Path(__file__).parent.parent
@@ -203,7 +204,7 @@ def test_plugins_in_the_documentation_work(path, text, tiny_plugin, tmp_path, ca
 
 
 def artdiff_draft():
-    from artdiff.preset import Draft
+    from artdiff.draft import Draft
 
     return Draft("documented", {}, {})
 
@@ -253,6 +254,11 @@ def run(words, tiny_plugin, line, capsys):
         words = [*words, "-s", "model=tiny", "--plugin", str(tiny_plugin)]
     if words[0] == "render":
         words += ["-s", f"frames.count={20 if '--frames' in words else 8}"]
+    if words[0] == "evaluate" and not {"-n", "--against", "--features"}.intersection(words):
+        from artdiff.cli.evaluate import command
+
+        command.make_parser(click.Context(command)).parse_args(words[1:])
+        return  # the starter's exam: tests/test_exam.py
     if words[0] == "evaluate":
         words = ["tiny" if word == "starter" else word for word in words]
         words += ["-n", "4", "-f", "size=64", "--plugin", str(tiny_plugin)]

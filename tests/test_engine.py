@@ -9,11 +9,11 @@ from pydantic import BaseModel, Field
 
 import artdiff
 from artdiff.api import prepare
-from artdiff.engine import slerp
+from artdiff.draft import Draft, overlay
 from artdiff.hookspecs import hookimpl
-from artdiff.preset import Draft, overlay
 from artdiff.random import Noise
 from artdiff.renderer import load_engine
+from artdiff.starting import slerp
 
 FILM = {
     "model": "tiny", "prompts": {"0": "a red fox", "100%": "a blue cat"},
@@ -247,6 +247,13 @@ def test_a_loss_leads_to_its_target(engine, latents, through):
         assert abs(3 - after) < abs(3 - before) - 0.1
 
 
+def test_a_model_loaded_in_inference_mode_is_led_the_same(engine, latents):
+    settings = {"guidance.through": "denoiser", "terms.mean.target": 3}
+    with torch.inference_mode():
+        led = engine(**settings)
+    assert latents(led) == latents(engine(**settings))
+
+
 def test_a_weight_of_0_has_no_effect(engine):
     plain = engine()
     pictures = plain.images(jobs(plain))
@@ -295,7 +302,9 @@ def complaint(made, *indices):
 def test_mistakes_in_a_loss(engine, mistake, said, through):
     made = engine(**{"terms.mean.mistake": mistake, "guidance.through": through})
     message = complaint(made, 4, 5, 6, 7)
-    assert message.startswith("frames 4 to 7: guidance 'mean") and said in message
+    first = 1 if through == "x0" else 2  # nothing flows through the denoiser at alpha = 0
+    assert message.startswith(f"frames 4 to 7, step {first} of 4: guidance 'mean")
+    assert said in message
     assert "glows" in message
 
 
@@ -310,7 +319,8 @@ def test_a_wrong_shape_is_seen_in_groups_as_well(engine):
 ])
 def test_mistakes_in_a_projection(engine, mistake, said):
     message = complaint(engine(**{"terms.clamp.mistake": mistake}), 3)
-    assert message.startswith("frame 3: guidance 'clamp' (plugin 'glows') ") and said in message
+    assert message.startswith("frame 3, step 1 of 4: guidance 'clamp' (plugin 'glows') ")
+    assert said in message
 
 
 @pytest.mark.parametrize(("mistake", "said"), [
@@ -327,7 +337,8 @@ def test_a_plugins_mistake_keeps_what_is_finished(registry, tmp_path):
     registry.manager.register(Plugin(), "glows")
     draft = overlay(Draft("film", {}, {}), FILM, "film.toml")
     settings = {"terms.mean.mistake": "late", "frames": {"source": "still", "count": 8}}
-    with pytest.raises(artdiff.PluginError, match=r"^frames 4 to 7: .*ValueError: too late"):
+    said = r"^frames 4 to 7, step . of 4: .*ValueError: too late"
+    with pytest.raises(artdiff.PluginError, match=said):
         artdiff.render(draft, tmp_path / "film", settings=settings, registry=registry)
     assert artdiff.FrameStore.existing(tmp_path / "film").present() == [0, 1, 2, 3]
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 import artdiff.files as files
 from artdiff.errors import FrameError, MachineError
-from artdiff.frames import FrameStore, key_of, load_image, read_settings
+from artdiff.frames import FrameStore, key_of, load_image, load_mask, read_settings
 
 SETTINGS = {"sampler": {"name": "euler", "steps": 20}, "prompts": ["a", "b"], "scale": 1.5}
 
@@ -425,3 +425,18 @@ def test_errors_of_the_machine(store, monkeypatch, step, code):
         store.write(1, picture(1), {})
     assert store.present() == [0]
     assert not [path for path in store.path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_picture_of_sixteen_bits_and_one_that_lies_on_its_side(tmp_path):
+    ramp = np.linspace(0, 65535, 24).astype(np.uint16).reshape(4, 6)
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    eight = np.round(ramp / 257).astype(np.uint8)
+    assert np.array_equal(load_image(tmp_path / "deep.png"), np.repeat(eight[..., None], 3, 2))
+    assert np.array_equal(load_mask(tmp_path / "deep.png"), eight)
+    lying = Image.new("RGB", (6, 4), "white")
+    lying.putpixel((0, 0), (255, 0, 0))
+    exif = lying.getexif()
+    exif[0x0112] = 6  # of the Exif standard: a quarter turn clockwise shows it upright
+    lying.save(tmp_path / "lying.png", exif=exif)
+    found = load_image(tmp_path / "lying.png")
+    assert found.shape == (6, 4, 3) and tuple(found[0, 3]) == (255, 0, 0)

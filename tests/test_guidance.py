@@ -154,6 +154,17 @@ def test_every_gradient_mode_of_the_caller(mode, through):
     torch.testing.assert_close(result.clone(), run())
 
 
+def test_no_graph_leaves_a_level_where_no_loss_acts():
+    """Else a walk with gradients on would keep the graphs of all such levels."""
+    leaf = normal(4, 3).requires_grad_()
+    for course in (lambda way: 0.0, lambda way: 1.0):
+        guided = guide(pushed, [Term(quadratic, course=course)], noise=NOISE)
+        assert not guided(leaf, AT, conditioning(1.0)).requires_grad
+    assert guide(pushed, [], [lambda x0, *_: x0], noise=NOISE)(
+        leaf, AT, conditioning(1.0)
+    ).requires_grad
+
+
 def test_projections_come_after_losses_in_turn():
     def double(x0, x, at, noise):
         assert at is AT and noise == noise_at(NOISE, AT)
@@ -270,7 +281,7 @@ def test_values_out_of_range_are_refused(make):
 
 @pytest.mark.parametrize("sees", ["x0", "x"])
 def test_no_gradient_is_asked_for_where_next_to_nothing_of_the_picture_is_left(sees):
-    """There sigma^2 / alpha is 20,000 on the cosine schedule: the error of a network, not a guide."""
+    """There sigma^2 / alpha is 20,000 on the cosine schedule: it guides by a network's errors."""
     asked = []
 
     def loss(x0, at, noise):

@@ -239,6 +239,14 @@ def test_dynamic_thresholding_of_pixels():
     assert found.abs().max() <= 1
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_dynamic_thresholding_in_other_types(dtype):
+    x0 = normal(2, 3, 10, 10) * 4
+    found = dynamic_threshold(x0.to(dtype), 0.9, 1.0)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.double(), dynamic_threshold(x0, 0.9, 1.0), rtol=0, atol=0.02)
+
+
 def test_dynamic_thresholding_of_latents_keeps_the_size_of_a_milder_scale():
     cond, uncond = normal(2, 3, 8, 8), normal(2, 3, 8, 8, seed=1)
 

@@ -7,8 +7,8 @@ from PIL import Image
 
 import artdiff
 from artdiff.api import prepare
+from artdiff.draft import Draft, overlay
 from artdiff.errors import PresetError
-from artdiff.preset import Draft, overlay
 from artdiff.renderer import load_engine
 from artdiff_plugins.inpainting.command import inpaint, outpaint
 from artdiff_plugins.inpainting.files import read_mask
@@ -52,7 +52,7 @@ def test_masks_move_over_a_film(registry, tmp_path):
     plan = film(registry, tmp_path)
     engine = load_engine(plan, registry)
     for index, middle, count in ((0, 0, 1), (1, None, 2), (5, 63, 3)):
-        instance = engine._instance(plan.terms[0], 0, plan.job(index))
+        instance = engine.terms.instance(0, plan.job(index))
         mask = instance.mask
         assert (instance.picture == noise(64, 64, count - 1)).all()
         assert mask.all() if middle is None else mask[32, middle] and not mask[32, 63 - middle]

@@ -132,3 +132,10 @@ def test_deep_nesting_is_no_crash():
     assert mask("!" * 90 + "a").shape == A.shape
     with pytest.raises(MaskError, match="too deeply"):
         mask("!" * 1500 + "a")
+
+
+def test_a_preset_cannot_ask_for_a_name_of_a_billion_digits():
+    from artdiff_plugins.inpainting.term import NUMBERED
+
+    assert NUMBERED.search("mask-%04d.png") and NUMBERED.search("mask-%d.png")
+    assert not NUMBERED.search("mask-%0999999999d.png")

@@ -18,7 +18,6 @@ from safetensors.torch import load_file, save_file
 from artdiff.api import prepare
 from artdiff.backends.unet import helper, load, load_classifier, load_superres
 from artdiff.cli import cli
-from artdiff.engine import levels_of
 from artdiff.errors import ArtdiffError, ModelError, ModelWarning
 from artdiff.importers.add import add
 from artdiff.importers.adm import named, published, recognise, shapes_of, sizes_of
@@ -32,6 +31,7 @@ from artdiff.nn.unet_superres import SuperResUNet
 from artdiff.noise import Level
 from artdiff.process import respace
 from artdiff.registry import create_registry
+from artdiff.starting import levels_of
 from artdiff.train.checkpoint import write_tensors
 from artdiff.user_models import models_folder
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import artdiff
-from artdiff.plan import draft_preset, resolve
+from artdiff.preset_file import draft_preset
+from artdiff.resolve import resolve
 
 PRESETS = sorted(p for p in Path(str(files("artdiff.presets"))).glob("*.toml"))
 TINY = {"model": "tiny", "width": 32, "height": 32, "sampler.steps": 2}

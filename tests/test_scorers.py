@@ -7,12 +7,12 @@ from PIL import Image
 from torch.nn import functional as F
 
 from artdiff import create_registry
-from artdiff.engine import Setup
+from artdiff.draft import Draft, override
 from artdiff.errors import FrameError, PresetError
 from artdiff.noise import Flow, Level
-from artdiff.plan import resolve
-from artdiff.preset import Draft, override
 from artdiff.random import Noise
+from artdiff.resolve import resolve
+from artdiff.setup import Setup
 from artdiff.testing import check_guidance, gradient_error, toy_pictures, toy_setup
 
 SIZE = 32

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from artdiff.curve import EASINGS
-from artdiff.engine import slerp
 from artdiff.preset import Preset
 from artdiff.random import Noise
+from artdiff.starting import slerp
 from artdiff.timeline import Score, Start
 
 

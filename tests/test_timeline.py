@@ -6,7 +6,8 @@ import pickle
 import pytest
 
 from artdiff.curve import Curve
-from artdiff.preset import Preset, Prompt
+from artdiff.parts.prompt import Prompt
+from artdiff.preset import Preset
 from artdiff.timeline import FrameJob, Score, Start, Term, TermTrack, blend
 
 

@@ -423,6 +423,19 @@ def test_codec_losses():
     assert psnr(torch.full((1, 3, 4, 4), 0.2), torch.zeros(1, 3, 4, 4)).item() == pytest.approx(20)
 
 
+def test_numbers_too_large_for_sixteen_bits_are_kept(tmp_path):
+    """The latents before their normalisation may be of any size: so may their variance."""
+    first = loop.train(codec_recipe(2), Shapes(), tmp_path / "first")
+    tensors, facts = read_tensors(first)
+    last = max(n for n in tensors if n.startswith("encoder.") and n.endswith("weight"))
+    write_tensors(tmp_path / "start.safetensors", tensors | {last: 3e4 * tensors[last]}, facts)
+    recipe = codec_recipe(2, start=str(tmp_path / "start.safetensors"))
+    found, _ = read_tensors(loop.train(recipe, Shapes(), tmp_path / "run"))
+    assert found["norm.running_var"].max() > 65504
+    assert all(bool(tensor.isfinite().all()) for tensor in found.values())
+    assert found[last].dtype == torch.float16
+
+
 def test_several_averages(tmp_path):
     recipe = codec_recipe(6, ema={"half_life": [0.5, 50]})
     loop.train(recipe, Shapes(), tmp_path / "run")

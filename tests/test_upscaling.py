@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from click.testing import CliRunner
 from PIL import Image
@@ -13,6 +14,7 @@ from training import Shapes, losses, validations
 
 import artdiff
 from artdiff.api import prepare
+from artdiff.draft import Draft
 from artdiff.errors import ModelError, PresetError
 from artdiff.importers.add import add
 from artdiff.model import ModelCard
@@ -21,7 +23,6 @@ from artdiff.nn.unet import UNetConfig
 from artdiff.nn.unet_facts import NetworkFacts, ProcessFacts
 from artdiff.nn.unet_superres import SuperResUNet
 from artdiff.noise import Flow, Level, diffuse
-from artdiff.preset import Draft
 from artdiff.random import Noise
 from artdiff.renderer import load_engine
 from artdiff.train import loop
@@ -59,7 +60,6 @@ def write(folder, network):
 def models(tmp_path, monkeypatch):
     """A folder of the user's models with the enlarger `small`."""
     monkeypatch.setenv("ARTDIFF_MODELS", str(tmp_path / "models"))
-    opened.cache_clear()
     add(write(tmp_path, awake()), "small", None)
     return tmp_path / "models"
 
@@ -160,6 +160,14 @@ def test_blur():
     place = torch.arange(31.0) - 15
     assert plane.sum() == pytest.approx(1, abs=1e-4)
     assert (plane.sum(0) * place**2).sum() == pytest.approx(1.5**2, rel=0.02)
+
+
+def test_how_far_an_image_is_blurred_depends_on_no_other():
+    images, widths = torch.rand(3, 2, 24, 24), torch.tensor([0.5, 1.0, 3.0])
+    together = blurred(images, widths)
+    for row in range(3):
+        alone = blurred(images[row : row + 1], widths[row : row + 1])[0]
+        assert torch.allclose(together[row], alone, atol=1e-6)
 
 
 # training
@@ -303,9 +311,8 @@ def test_the_effect(models, registry):
     plan = prepare(draft, registry).plan
     pictures = load_engine(plan, registry).images([plan.job(0), plan.job(1)])
     assert [p.shape for p in pictures] == [(64, 64, 3)] * 2
-    with pytest.raises(ModelError, match="no upsampler is called 'nobody'"):
-        plan = prepare(draft, registry, ["effects.upscale.model=nobody"]).plan
-        load_engine(plan, registry)
+    with pytest.raises(PresetError, match="no upsampler is called 'nobody'"):
+        prepare(draft, registry, ["effects.upscale.model=nobody"])
 
 
 def test_the_command(models, tmp_path, runner):
@@ -424,3 +431,26 @@ def test_files_that_are_no_upscalers(content, said, spandrel, tmp_path, capsys):
 def test_a_file_that_is_not_there():
     with pytest.raises(ModelError, match="no such file"):
         opened("nowhere.pth")
+
+
+def test_a_film_by_other_weights_is_another_film(models, registry):
+    said = {"prompt": "a fox", "model": "tiny", "effects": {"upscale": {"model": "small"}}}
+    before = prepare(Draft("test", said, {}), registry).plan.manifest()
+    assert before == prepare(Draft("test", said, {}), registry).plan.manifest()
+    (file,) = (upsampler_card("small").folder / name for name in upsampler_card("small").weights)
+    values = safetensors.torch.load_file(file)
+    values[next(iter(values))] += 1
+    facts = {"kind": "enlarger", "config": asdict(SMALL), "size": 64}
+    write_tensors(file, values, facts)
+    after = prepare(Draft("test", said, {}), registry).plan.manifest()
+    assert before["preset"]["effects"] != after["preset"]["effects"]
+    old = before["preset"]["effects"]["upscale"]
+    with pytest.raises(PresetError, match=r"effects\.upscale\.weights: .*the weights of 'small'"):
+        prepare(Draft("test", said | {"effects": {"upscale": old}}, {}), registry)
+
+
+def test_an_effect_without_its_upsampler_is_found_before_the_first_frame(models, registry):
+    for model, wrong in (("smal", "did you mean 'small'"), ("no.pth", "no such file")):
+        said = {"prompt": "a fox", "model": "tiny", "effects": {"upscale": {"model": model}}}
+        with pytest.raises(PresetError, match=rf"effects\.upscale\.model: .*{wrong}"):
+            prepare(Draft("test", said, {}), registry)

@@ -65,8 +65,9 @@ def _plugins() -> str:
 
 
 def _presets() -> str:
-    from artdiff.plan import draft_preset, resolve
+    from artdiff.preset_file import draft_preset
     from artdiff.registry import create_registry
+    from artdiff.resolve import resolve
 
     registry = create_registry()
     names = list(registry.entries("presets"))

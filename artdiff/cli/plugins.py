@@ -14,7 +14,7 @@ def command() -> None:
     """List, show, check and begin plugins."""
 
 
-@command.command("list")
+@command.command("list", short_help="List the loaded plugins and what they offer.")
 @click.option("--plugin", "files", multiple=True, metavar="FILE", help="Also load this file.")
 def list_plugins(files: tuple[str, ...]) -> None:
     """List the loaded plugins: version, licence, what each offers, reads and writes."""
@@ -29,9 +29,11 @@ def list_plugins(files: tuple[str, ...]) -> None:
         for what, names in (("reads", plugin.reads), ("writes", plugin.writes)):
             if names:
                 click.echo(f"  {what:18} {', '.join(names)}")
+        for text in plugin.trouble:
+            click.echo(f"  {'failed':18} {text}")
 
 
-@command.command("show")
+@command.command("show", short_help="Show what a name is, and its options.")
 @click.argument("name")
 @click.option("--plugin", "files", multiple=True, metavar="FILE", help="Also load this file.")
 def show(name: str, files: tuple[str, ...]) -> None:
@@ -61,7 +63,7 @@ def show(name: str, files: tuple[str, ...]) -> None:
             click.echo(f"  {key} ({default}): {field.description or ''}")
 
 
-@command.command("check")
+@command.command("check", short_help="Say what is wrong with a plugin.")
 @click.argument("plugin")
 @click.option(
     "-s",
@@ -72,7 +74,11 @@ def show(name: str, files: tuple[str, ...]) -> None:
     help="An option of what is offered as NAME.",
 )
 def check(plugin: str, settings: tuple[str, ...]) -> None:
-    """Check PLUGIN, a Python file, a package's folder or a module: what is wrong with it."""
+    """Say what is wrong with PLUGIN, and what to do about it.
+
+    PLUGIN is a Python file, the folder of a project or of a package, or the name of an installed
+    plugin or of a module.
+    """
     from artdiff.testing import check_plugin
 
     options: dict[str, dict[str, str]] = {}
@@ -90,7 +96,7 @@ def check(plugin: str, settings: tuple[str, ...]) -> None:
     click.get_current_context().exit(1 if wrong else 0)
 
 
-@command.command("new")
+@command.command("new", short_help="Write the beginning of a plugin.")
 @click.argument("name")
 @click.option(
     "--kind",
@@ -111,20 +117,41 @@ def new(name: str, kind: str, single: bool, output: Path | None) -> None:
     """Write the beginning of a plugin: a package with a test and a preset, ready to use."""
     from artdiff.scaffold import plugin_file, plugin_package
 
-    module = name.replace("-", "_")
+    module, folder = name.replace("-", "_"), output or Path(name)
     if single:
-        path = output or Path(f"{module}.py")
-        _write({path: plugin_file(name, kind)})
-        click.echo(f"{path}: try it with  artdiff plugins show {name} --plugin {path}")
+        files = {output or Path(f"{module}.py"): plugin_file(name, kind)}
+    else:
+        files = {folder / path: text for path, text in plugin_package(name, kind).items()}
+    _refuse_taken(name)
+    if single:
+        _write(files)
+        (path,) = files
+        click.echo(path)
+        for command in (
+            f"artdiff plugins check {path}", f"artdiff plugins show {name} --plugin {path}"
+        ):  # fmt: skip
+            click.echo(f"next: {command}")
         return
-    folder = output or Path(name)
-    files = {folder / path: text for path, text in plugin_package(name, kind).items()}
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise PluginError(f"{folder} is there already; choose another -o")
     _write(files)
     for path in files:
         click.echo(path)
-    click.echo(f"pip install -e {folder}  installs it;  artdiff render {name}  makes its film")
+    for command in (
+        f"pip install -e {folder}", f"artdiff plugins check {name}", f"artdiff render {name}"
+    ):  # fmt: skip
+        click.echo(f"next: {command}")
+
+
+def _refuse_taken(name: str) -> None:
+    """Make sure that no other plugin offers a term, an effect or a preset of a name."""
+    from artdiff.registry import create_registry
+
+    registry = create_registry()
+    for kind in ("guidance", "effects", "presets"):
+        entry = registry.entries(kind).get(name)
+        if entry is not None and entry.plugin != name:
+            raise PluginError(f"{name!r} is offered by {entry.plugin!r} already; use another name")
 
 
 def _write(files: dict[Path, str]) -> None:

@@ -33,8 +33,9 @@ def list_presets() -> None:
 @click.option("--resolved", is_flag=True, help="With defaults and what it extends, as JSON.")
 def show(preset: str, resolved: bool) -> None:
     """Show PRESET as it is written, or with every value it ends up with."""
-    from artdiff.plan import draft_preset, find_preset, resolve
+    from artdiff.preset_file import draft_preset, find_preset
     from artdiff.registry import create_registry
+    from artdiff.resolve import resolve
 
     registry = create_registry()
     if resolved:

@@ -45,8 +45,8 @@ def command(
     """
     import torch
 
-    from artdiff.plan import check_options
-    from artdiff.preset import Draft
+    from artdiff.check import validate
+    from artdiff.draft import Draft
     from artdiff.registry import create_registry
     from artdiff.train.kinds import load_recipe
     from artdiff.train.loop import train
@@ -62,7 +62,7 @@ def command(
         torch.set_num_threads(threads)
     kind = create_registry().get("datasets", settings.data.dataset)
     draft = Draft(path.stem, {}, {})
-    options = check_options(draft, "data.options", kind.Options, settings.data.options)
+    options = validate(draft, kind.Options, settings.data.options, "data.options")
     made = train(settings, kind(options), output or Path("runs") / path.stem)
     if os.environ.get("RANK", "0") == "0":
         click.echo(made)

@@ -170,7 +170,7 @@ def _run(
 def _plan(registry: Registry, model: str, steps: int) -> Plan:
     """The model's own defaults at so many steps, with the untuned sampler."""
     from artdiff.api import prepare
-    from artdiff.preset import Draft
+    from artdiff.draft import Draft
 
     known = registry.entries("models")
     if model not in known:
@@ -193,9 +193,9 @@ def _prompts(
     registry: Registry, plan: Plan, file: Path | None, count: int
 ) -> tuple[list[str], list[str]]:
     """Prompts to tune on, and prompts of the hold-out."""
+    from artdiff.check import validate
+    from artdiff.draft import Draft
     from artdiff.model import TrainedOn
-    from artdiff.plan import check_options
-    from artdiff.preset import Draft
     from artdiff.tuning import captions
 
     if file is not None:
@@ -209,6 +209,6 @@ def _prompts(
         return [""], [""]
     kind = kinds[trained.dataset].value
     draft = Draft(f"the card of model {plan.card.name!r}", {}, {})
-    options = check_options(draft, trained.dataset, kind.Options, trained.options)
+    options = validate(draft, kind.Options, trained.options, trained.dataset)
     with registry.blaming():
         return captions(kind(options), count)

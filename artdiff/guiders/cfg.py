@@ -88,8 +88,10 @@ def dynamic_threshold(x0: Tensor, percentile: float, bound: float | Tensor) -> T
 
 def _size(x0: Tensor, percentile: float) -> Tensor:
     """The quantile of the absolute values of each sample, (B, 1, 1, 1)."""
-    size = x0.abs().flatten(1).quantile(percentile, dim=1)
-    return size.clamp(min=1e-6).reshape(-1, *[1] * (x0.ndim - 1))
+    sizes = x0.abs().flatten(1)
+    wide = torch.promote_types(sizes.dtype, torch.float32)  # quantile knows no half precision
+    size = sizes.to(wide).quantile(percentile, dim=1).clamp(min=1e-6)
+    return size.to(x0).reshape(-1, *[1] * (x0.ndim - 1))
 
 
 def cfg(

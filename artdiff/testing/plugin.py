@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
-import importlib.util
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -16,10 +13,12 @@ import pluggy
 from artdiff.errors import ArtdiffError, ModelError, PluginError
 from artdiff.hookspecs import REGISTRATIONS
 from artdiff.model import ModelCard
-from artdiff.plan import draft_preset, resolve
-from artdiff.registry import Registry, Selection, create_registry
+from artdiff.preset_file import draft_preset
+from artdiff.registry import Entry, Registry, Selection, create_registry
+from artdiff.resolve import resolve
 from artdiff.testing.findings import Finding, Report, said
 from artdiff.testing.guiders import check_guider
+from artdiff.testing.loading import alone, find_plugin, registered
 from artdiff.testing.measures import check_feature_extractor, check_metric
 from artdiff.testing.pieces import check_dataset, check_effect, check_frame_source
 from artdiff.testing.samplers import check_grid, check_sampler
@@ -50,7 +49,8 @@ def check_plugin(
     the plugin keeps what artdiff relies on; whether its pictures are good is another question.
 
     Args:
-        plugin: a module, the name of one, or the path of a Python file or of a package's folder.
+        plugin: a module, the name of one or of an installed plugin, or the path of a Python file,
+            of a package's folder, or of a project with ``pyproject.toml``.
         options: by the name of what is offered, values for its options; the defaults otherwise.
             What has options without a default is not checked without them.
 
@@ -60,8 +60,9 @@ def check_plugin(
     label = plugin.__name__ if isinstance(plugin, ModuleType) else str(plugin)
     report = Report("plugin", label)
     try:
-        module = _load(plugin)
-        name, registry = _register(module)
+        registry = create_registry(Selection.from_environment())
+        module = find_plugin(plugin, registry)
+        name = registered(module, registry)
     except (ArtdiffError, pluggy.PluginValidationError) as error:
         report.wrong("loads", said(error), "see docs/plugins.md for the hooks and their arguments")
         return report.findings
@@ -71,12 +72,7 @@ def check_plugin(
     _check_imports(report, module)
     offered = 0
     for kind in REGISTRATIONS:
-        try:
-            entries = [e for e in registry.entries(kind).values() if e.plugin == name]
-        except PluginError as error:
-            report.wrong(f"register_{kind}", str(error), "mend what the hook returns")
-            continue
-        for entry in entries:
+        for entry in _entries(report, kind, module, name, registry):
             offered += 1
             chosen = (options or {}).get(entry.name)
             if kind in CHECKS:
@@ -93,46 +89,23 @@ def check_plugin(
     return report.findings
 
 
-def _load(plugin: ModuleType | str | Path) -> ModuleType:
-    if isinstance(plugin, ModuleType):
-        return plugin
-    path = Path(plugin)
-    if isinstance(plugin, str) and "/" not in plugin and path.suffix != ".py":
-        if not path.is_dir():
-            return importlib.import_module(plugin)
-    init = path / "__init__.py" if path.is_dir() else path
-    if not init.is_file():
-        raise PluginError(f"{init}: no such file")
-    name = path.resolve().name if path.is_dir() else f"artdiff_checked_{path.stem}"
-    if path.is_dir() and name in sys.modules:
-        return sys.modules[name]
-    folders = [str(path)] if path.is_dir() else None
-    spec = importlib.util.spec_from_file_location(name, init, submodule_search_locations=folders)
-    if spec is None or spec.loader is None:
-        raise PluginError(f"{init}: not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+def _entries(
+    report: Report, kind: str, module: ModuleType, name: str, registry: Registry
+) -> list[Entry]:
+    """What a plugin offers of a kind; a hook of another plugin that fails is not its fault."""
     try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-def _register(module: ModuleType) -> tuple[str, Registry]:
-    """The plugin's name in a new registry of all that is installed and of itself."""
-    registry = create_registry(Selection())
-    known = registry.manager.get_name(module)
-    if known is not None:
-        return known, registry
-    name = module.__name__.rpartition(".")[2].removeprefix("artdiff_checked_")
-    twin = registry.manager.get_plugin(name)
-    if twin is not None and getattr(twin, "__file__", "") == module.__file__:
-        return name, registry
-    registry.manager.register(module, name)
-    registry.manager.check_pending()
-    return name, registry
+        return [e for e in registry.entries(kind).values() if e.plugin == name]
+    except PluginError as error:
+        try:
+            lone = alone(module, name).entries(kind)
+        except PluginError as own:
+            report.wrong(f"register_{kind}", str(own), "mend what the hook returns")
+            return []
+        if repr(name) in str(error):
+            report.wrong(f"register_{kind}", str(error), "or offer it by a name of its own")
+        elif any(e.plugin == name for e in lone.values()):
+            report.note("another plugin", str(error), "its names could not be compared")
+        return [e for e in lone.values() if e.plugin == name]
 
 
 def _check_imports(report: Report, module: ModuleType) -> None:

@@ -51,11 +51,15 @@ class EnlargerRecipe(Recipe):
 
 
 def blurred(images: Tensor, deviation: Tensor) -> Tensor:
-    """Images (B, C, H, W) through a Gaussian of a standard deviation (B,) in pixels; 0 is none."""
-    radius = max(1, math.ceil(3 * float(deviation.max())))
+    """Images (B, C, H, W) through a Gaussian of a standard deviation (B,) in pixels; 0 is none.
+
+    It ends at the whole pixel from three deviations on, of each image its own.
+    """
+    reach = (3 * deviation.to(images)).ceil().clamp(min=1)[:, None]
+    radius = int(reach.max())
     place = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
     width = deviation.to(images).clamp(min=1e-3)[:, None]
-    kernel = (-(place / width).square() / 2).exp()
+    kernel = (-(place / width).square() / 2).exp() * (place.abs() <= reach)
     kernel = kernel / kernel.sum(1, keepdim=True)
     batch, channels, height, wide = images.shape
     plane = F.pad(images, (radius,) * 4, mode="replicate").view(

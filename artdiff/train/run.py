@@ -227,7 +227,7 @@ class Run:
             facts = {**self.task.finish(average.model), "average": name, **self._pictures()}
             facts |= {"step": self.step, "minutes": self.minutes}
             weights = average.model.state_dict()
-            half = {n: t.half() if t.is_floating_point() else t for n, t in weights.items()}
+            half = {name: _halved(tensor) for name, tensor in weights.items()}
             path = final if number == 0 else self.folder / f"model-{name}.safetensors"
             write_tensors(path, half, facts)
         self.task.export(final)
@@ -238,3 +238,11 @@ class Run:
         data = self.recipe.data
         options = data.model_dump(mode="json")["options"]
         return {"dataset": data.dataset, "dataset_options": options, "held_out": data.held_out}
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    """A tensor in 16 bits, unless it is of integers or has numbers too large for them."""
+    if not tensor.is_floating_point():
+        return tensor
+    half = tensor.half()
+    return half if half.isfinite().all() or not tensor.isfinite().all() else tensor

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from artdiff import PresetError, load_image
+from artdiff import PresetError, load_image, upright
 
 from .expression import Kind, Mask, MaskError, Value, check, evaluate
 from .shapes import FUNCTIONS, Canvas
@@ -36,7 +36,7 @@ def read_mask(
         if name == "alpha":
             return _alpha(path) if transparent(path) else np.ones(picture.shape[:2], np.float32)
         with Image.open(files[name]) as file:
-            fitting(str(files[name]), file.size, size)
+            fitting(str(files[name]), upright(file).size, size)
         if transparent(files[name]):
             return _alpha(files[name])
         return np.asarray(Image.fromarray(load_image(files[name])).convert("L"), np.float32) / 255
@@ -46,7 +46,8 @@ def read_mask(
         check(expression, kinds, FUNCTIONS)
         for file in files.values():
             if not file.is_file():
-                raise PresetError(f"--mask: {file}: no such file")
+                what = "is a folder" if file.is_dir() else "no such file"
+                raise PresetError(f"--mask: {file}: {what}")
             load_image(file)
         return evaluate(expression, named_mask, FUNCTIONS, Canvas.on(picture))
     except MaskError as error:
@@ -89,4 +90,4 @@ def _alpha(path: Path) -> Mask:
 
 
 def _channel(image: Image.Image) -> np.ndarray:
-    return np.array(image.convert("RGBA"))[..., 3]
+    return np.array(upright(image).convert("RGBA"))[..., 3]

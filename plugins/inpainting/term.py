@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from artdiff import File, FrameJob, Level, Noise, PresetError, Setup
+from artdiff import File, FrameJob, Level, Noise, PresetError, Setup, upright
 
 from . import seam
 from .expression import Kind, Mask, MaskError, Value, check, evaluate
@@ -25,7 +25,7 @@ KINDS: dict[str, Kind] = {
 }  # fmt: skip
 """What every mask may name."""
 
-NUMBERED = re.compile(r"%0?\d*d")
+NUMBERED = re.compile(r"%0?\d?d")
 
 
 class Options(BaseModel, extra="forbid"):
@@ -202,7 +202,7 @@ def _size(setup: Setup, file: str) -> tuple[int, int]:
     from PIL import Image
 
     with Image.open(setup.path(file)) as image:
-        return image.size
+        return upright(image).size
 
 
 def _pick(names: tuple[str, ...], index: int) -> str:

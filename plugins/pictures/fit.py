@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageColor, ImageOps
 from pydantic import BaseModel, Field, field_validator
 
-from artdiff import PresetError
+from artdiff import PresetError, upright
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -55,7 +55,7 @@ def pixels(data: bytes, name: str, fit: Fit) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(BytesIO(data)) as file:
-                picture = _opaque(ImageOps.exif_transpose(file), fit.background)
+                picture = _opaque(upright(file), fit.background)
     except MemoryError:
         raise
     except Exception as error:
@@ -103,10 +103,6 @@ def leave_out(
 
 def _opaque(picture: Image.Image, background: str) -> Image.Image:
     """The picture in RGB, laid over a colour where it is transparent."""
-    if picture.mode.startswith(("I", "F")):
-        values = np.asarray(picture, np.float64)
-        scale = 255 / 65535 if values.max(initial=0) > 255 else 1
-        picture = Image.fromarray((values * scale).round().clip(0, 255).astype(np.uint8))
     if not picture.has_transparency_data:
         return picture.convert("RGB")
     ground = Image.new("RGBA", picture.size, (*ImageColor.getrgb(background)[:3], 255))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from artdiff import Noise, open_upsampler, upsampler_card
+from artdiff import ModelError, Noise, open_upsampler, upsampler_card
 
 from .foreign import SUFFIXES, Foreign
 from .options import Enlarging
@@ -18,15 +19,40 @@ from .options import Enlarging
 SHIPPED = Path(__file__).parent
 
 
-@lru_cache(maxsize=2)
 def opened(model: str) -> Any:
-    """The upsampler of a name, a folder or a file.
+    """The upsampler of a name, a folder or a file; read again when its weights are others.
 
     :raises ModelError: there is none.
     """
+    return _opened(model, weights_of(model))
+
+
+@lru_cache(maxsize=2)
+def _opened(model: str, weights: str) -> Any:
     if model.endswith(SUFFIXES):
         return Foreign(Path(model))
     return open_upsampler(upsampler_card(model, SHIPPED))
+
+
+def weights_of(model: str) -> str:
+    """Sixteen hex digits that name the weights of an upsampler.
+
+    :raises ModelError: there is none.
+    """
+    if not model.endswith(SUFFIXES):
+        return upsampler_card(model, SHIPPED).digest()
+    file = Path(model)
+    if not file.is_file():
+        what = "is a folder" if file.is_dir() else "no such file"
+        raise ModelError(f"{file}: {what}")
+    stat = file.stat()
+    return _hashed(file, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _hashed(file: Path, size: int, changed: int) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
 
 
 def enlarge(picture: np.ndarray, seed: int, how: Enlarging) -> np.ndarray:

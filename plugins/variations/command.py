@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from artdiff import (
-    contact_sheet,
-    encode_png,
-    image,
-    load_image,
-    save_bytes,
-    save_picture,
-)
-
-from .settings import How, by_image, by_subseed, by_words, fitting_note, sized, toml
+if TYPE_CHECKING:
+    from .settings import How
 
 
 @click.command("vary", short_help="Draw pictures like another.")
@@ -101,6 +94,10 @@ def command(
     Without --subseed, IMAGE may be any picture: it is scaled and cut to the size that is drawn.
     With it, IMAGE is one that artdiff made; its settings are read from the file.
     """
+    from artdiff import contact_sheet, encode_png, image, load_image, save_bytes, save_picture
+
+    from .settings import by_image, by_subseed, by_words, fitting_note, sized, toml
+
     if subseed is not None and how == "noise" and strength is not None:
         raise click.BadParameter(
             "goes with --subseed only by --how inversion", param_hint="--strength"
