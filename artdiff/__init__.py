@@ -47,6 +47,7 @@ _HOMES = {
     "artdiff.files": "save_bytes",
     "artdiff.importers.weights": "read_plain_weights read_weights",
     "artdiff.frames": "FrameStore encode_png load_image read_settings save_picture upright",
+    "artdiff.cli.options": "output_option plugins_option settings_option",
     "artdiff.renderer": "RenderReport",
     "artdiff.video": "encode probe",
     "artdiff.sheet": "contact_sheet film_strip",
@@ -87,6 +88,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from artdiff.api import Rendered, image, render, write_images
     from artdiff.backends.unet import NoisyClassifier, helper, load_classifier, load_superres
+    from artdiff.cli.options import output_option, plugins_option, settings_option
     from artdiff.curve import Curve, Easing, ease, locate
     from artdiff.denoise import (
         Conditioning,

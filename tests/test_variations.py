@@ -217,4 +217,5 @@ def test_an_image_prompt_is_a_clip_term(drawn, tmp_path):
     from artdiff_plugins.variations.settings import by_words
 
     values = by_words(tmp_path / "made.png")
-    assert values == {"terms.clip.image_prompts": [str(tmp_path / "made.png")]}
+    shown = [str(tmp_path / "made.png")]
+    assert values == {"terms.clip.image_prompts": shown, "terms.clip.weight": 100}

@@ -87,8 +87,8 @@ from artdiff.cli.render import Bars
     help="Where pictures and results go; by default evaluations/NAME-KEY.",
 )
 @click.option("--fresh", is_flag=True, help="Forget the pictures of an earlier evaluation.")
-@options.settings
-@options.plugins
+@options.settings_option
+@options.plugins_option
 def command(
     model_or_folder: str,
     against: str | None,

@@ -35,16 +35,10 @@ if TYPE_CHECKING:
 @click.option("--size", metavar="WxH", help="Pixels, such as 256x256.")
 @click.option("--model", help="Model to use.")
 @click.option("--grid", is_flag=True, help="One contact sheet instead of single files.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="The .png file (several pictures are numbered), or a folder.",
-)
+@options.output_option
 @options.profile_guidance
-@options.settings
-@options.plugins
+@options.settings_option
+@options.plugins_option
 def command(
     prompt: str,
     number: int,

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options that several commands share, those of plugins too."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PngPath(click.Path):
         return path
 
 
-settings = click.option(
+settings_option = click.option(
     "-s",
     "--set",
     "settings",
@@ -32,13 +32,20 @@ settings = click.option(
     metavar="KEY=VALUE",
     help="Override a value of the preset, such as -s sampler.steps=30. Repeatable.",
 )
-plugins = click.option(
+plugins_option = click.option(
     "--plugin",
     "plugins",
     multiple=True,
     metavar="FILE",
     type=click.Path(),
     help="Load a plugin from a Python file. Repeatable.",
+)
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The .png file (several pictures are numbered), or a folder.",
 )
 frames = click.option(
     "--frames",
@@ -57,6 +64,6 @@ preview = click.option(
 
 def preset_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
     """PRESET with -s, --frames, --preview and --plugin."""
-    for option in (plugins, preview, frames, settings):
+    for option in (plugins_option, preview, frames, settings_option):
         function = option(function)
     return click.argument("preset")(function)

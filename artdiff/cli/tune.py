@@ -70,7 +70,7 @@ COUNTS = (4, 5, 6, 8, 10, 12, 16)
     help="Where to write; by default where the model finds it.",
 )
 @click.option("--again", is_flag=True, help="Tune counts anew that are there already.")
-@options.plugins
+@options.plugins_option
 def tune_model(
     model: str,
     steps: tuple[int, ...],

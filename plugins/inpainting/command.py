@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from artdiff import PresetError, Registry, Selection, create_registry, nearest
+from artdiff import (
+    PresetError,
+    Registry,
+    Selection,
+    create_registry,
+    nearest,
+    plugins_option,
+    settings_option,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,22 +65,8 @@ def shared(how: str, seam: int) -> Callable[[Any], Any]:
             metavar="PATH",
             help="The .png file to write.",
         ),
-        click.option(
-            "-s",
-            "--set",
-            "settings",
-            multiple=True,
-            metavar="KEY=VALUE",
-            help="Override a value, such as -s sampler.name=repaint. Repeatable.",
-        ),
-        click.option(
-            "--plugin",
-            "plugins",
-            multiple=True,
-            metavar="FILE",
-            type=click.Path(),
-            help="Load a plugin from a Python file. Repeatable.",
-        ),
+        settings_option,
+        plugins_option,
     )
 
     def add(function: Any) -> Any:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from artdiff import output_option, plugins_option, settings_option
+
 if TYPE_CHECKING:
     from .settings import How
 
@@ -48,29 +50,9 @@ if TYPE_CHECKING:
 @click.option("--size", metavar="WxH", help="Pixels; else those of the model.")
 @click.option("--model", help="Model to use.")
 @click.option("--grid", is_flag=True, help="One contact sheet, IMAGE first.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="The .png file (several pictures are numbered), or a folder.",
-)
-@click.option(
-    "-s",
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a value, such as -s sampler.steps=30. Repeatable.",
-)
-@click.option(
-    "--plugin",
-    "plugins",
-    multiple=True,
-    metavar="FILE",
-    type=click.Path(),
-    help="Load a plugin from a Python file. Repeatable.",
-)
+@output_option
+@settings_option
+@plugins_option
 def command(
     picture: Path,
     prompt: str | None,
