@@ -436,6 +436,19 @@ def test_numbers_too_large_for_sixteen_bits_are_kept(tmp_path):
     assert found[last].dtype == torch.float16
 
 
+def test_a_decoder_learns_on_alone(tmp_path):
+    first = loop.train(codec_recipe(6), Shapes(), tmp_path / "first")
+    before, _ = read_tensors(first)
+    recipe = codec_recipe(12, start=str(first))
+    part = recipe.autoencoder.model_copy(update={"encoder": "kept"})
+    recipe = recipe.model_copy(update={"autoencoder": part})
+    after, _ = read_tensors(loop.train(recipe, Shapes(), tmp_path / "run"))
+    for name, tensor in before.items():
+        assert torch.equal(tensor, after[name]) != name.startswith("decoder."), name
+    with pytest.raises(PresetError, match=r'encoder = "kept" needs `start`'):
+        codec_recipe(6, autoencoder={"encoder": "kept"})
+
+
 def test_several_averages(tmp_path):
     recipe = codec_recipe(6, ema={"half_life": [0.5, 50]})
     loop.train(recipe, Shapes(), tmp_path / "run")

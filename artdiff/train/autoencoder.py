@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from PIL import Image
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -31,6 +31,11 @@ class AutoencoderTable(Part):
     crop: Count = 128
     noise: float = Field(default=0.3, ge=0, description="largest noise that the decoder sees")
     halved: Share = Field(default=0.2, description="share of steps on pictures of half the size")
+    encoder: Literal["trained", "kept"] = Field(
+        default="trained",
+        description="kept: only the decoder of `start` learns on; what was trained on its latents "
+        "stays right",
+    )
     validation: Count = Field(default=64, description="held-out pictures in a validation")
 
 
@@ -39,6 +44,12 @@ class AutoencoderRecipe(Recipe):
 
     kind: Literal["autoencoder"] = "autoencoder"
     autoencoder: AutoencoderTable = AutoencoderTable()
+
+    @model_validator(mode="after")
+    def _begun(self) -> Self:
+        if self.autoencoder.encoder == "kept" and self.start is None:
+            raise ValueError('autoencoder.encoder = "kept" needs `start`, the codec to go on from')
+        return self
 
 
 class AutoencoderTask(Task):
@@ -54,7 +65,10 @@ class AutoencoderTask(Task):
         self.recipe, self.part = recipe, recipe.autoencoder
         count = data.held_out + data.count
         self.pictures = prepare(dataset, count, cache, data.workers, data.size)
-        self.model: nn.Module = Codec(self.part.model)
+        self.kept = self.part.encoder == "kept"
+        codec = Codec(self.part.model)
+        codec.encoder.requires_grad_(not self.kept)
+        self.model: nn.Module = codec
         self.held_out = to_images(
             self._cut(self.pictures[: min(self.part.validation, data.held_out)])
         )
@@ -90,6 +104,8 @@ class AutoencoderTask(Task):
         """The loss of the reconstruction from noisy latents; it has no notes."""
         every = self.images(step)
         images = every[rows.start : rows.stop].to(self.device)
+        if self.kept:
+            self.model.norm.eval()  # type: ignore[union-attr]
         latents = self.model.encode(images)  # type: ignore[operator]
         draws = torch_draws(self.recipe.seed, "latent noise", step)
         sigma = self.part.noise * torch.rand(len(every), 1, 1, 1, generator=draws)
@@ -116,11 +132,14 @@ class AutoencoderTask(Task):
     def finish(self, model: nn.Module) -> dict:
         """Settle the running statistics on training pictures; the facts that go with the file."""
         assert isinstance(model, Codec)
+        facts = {"kind": "codec", "config": asdict(model.config)}
+        if self.kept:
+            return facts
         start = self.recipe.data.held_out
         some = self._cut(self.pictures[start : start + min(512, self.recipe.data.count)])
         batches = [to_images(some[at : at + 16]) for at in range(0, len(some), 16)]
         calibrate(model, [images.to(self.device) for images in batches])
-        return {"kind": "codec", "config": asdict(model.config)}
+        return facts
 
 
 def load_codec(path: Path) -> Codec:
