@@ -333,7 +333,7 @@ def estimate(work: Work, registry: Registry, measure: bool = True) -> Estimate:
     init = plan.job(0).init
     start = init.strength if init else 1.0
     seen = asked(sampler, levels_of(plan, schedule, start)) if start else []
-    on = any(value != 1 for value in guidance.scale.values)
+    on = not plan.card.distilled and any(value != 1 for value in guidance.scale.values)
     guider, more = plan.guider.build(), 0
     for at in seen:
         inside = bool(guidance.start >= at.fraction >= guidance.stop)

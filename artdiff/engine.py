@@ -103,6 +103,8 @@ class Engine:
         with at_frames(jobs) as walk:
             levels, x = self._begin(jobs, like)
             cond = self.conditioning([job.prompts for job in jobs])
+            if self.model.card.distilled:
+                cond = {**cond, "scale": torch.tensor([[job.scale] for job in jobs])}
             denoise = bind(self.denoiser(jobs, noise), cond)
             walk.step, walk.steps = 1, len(levels) - 1
             for step in islice(sample(sampler, denoise, x, levels, noise), steps):
@@ -147,7 +149,7 @@ class Engine:
             self.guider,
             self.model.denoiser,
             negative,
-            torch.tensor([job.scale for job in jobs]),
+            1.0 if self.model.card.distilled else torch.tensor([job.scale for job in jobs]),
             start=part.start,
             stop=part.stop,
             rescale=torch.tensor([job.rescale for job in jobs]),

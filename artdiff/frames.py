@@ -80,7 +80,7 @@ def encode_png(image: np.ndarray, settings: Mapping[str, Any]) -> bytes:
     text = PngInfo()
     text.add_text(TEXT_KEY, canonical(settings))
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG", pnginfo=text, compress_level=6)
+    Image.fromarray(image).save(buffer, format="PNG", pnginfo=text, compress_level=4)
     return buffer.getvalue()
 
 

@@ -1,17 +1,88 @@
-"""Whether what a preset names goes together: model, sampler, grid, guider. No torch."""
+"""Whether what a preset names goes together: model, quality, sampler, guider. No torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 
-from artdiff.draft import Draft
-from artdiff.errors import ModelError, PluginError, PresetError
+from artdiff.draft import Draft, underlay
+from artdiff.errors import ModelError, PluginError, PresetError, nearest
 from artdiff.model import ModelCard
-from artdiff.plan import Chosen
+from artdiff.plan import USUAL_GUIDER, Chosen
 from artdiff.preset import Preset
+from artdiff.quality import LEVELS
 from artdiff.registry import Registry
 from artdiff.tuned import solver_of
+
+
+def at_quality(draft: Draft, card: ModelCard) -> tuple[ModelCard, Draft]:
+    """The card with the weights of the draft's quality, and the draft over what that says.
+
+    :raises PresetError: it is no level, or the card says nothing of it.
+    """
+    level = draft.values.get("quality")
+    if level is None:
+        return card, draft
+    at = draft.at("quality")
+    if level not in LEVELS:
+        known = "must be 'draft', 'normal' or 'best'"
+        near = nearest(level, LEVELS) if isinstance(level, str) else ""
+        raise PresetError(f"{at}: {known}{near if near.endswith('?') else ''} (got {level!r})")
+    said = card.quality.get(level)
+    if said is None:
+        has = f"only {', '.join(card.quality)}" if card.quality else "no levels of quality"
+        raise PresetError(f"{at}: model {card.name!r} has {has}; set sampler.steps instead")
+    card = replace(card, fast=said.fast)
+    if said.weights is not None:
+        card = replace(card, weights=said.weights, distilled=said.distilled)
+    return card, underlay(draft, said.values, f"model {card.name}, quality {level}")
+
+
+def check_distilled(
+    draft: Draft, preset: Preset, card: ModelCard, sampler: Chosen, guider: Chosen
+) -> None:
+    """Make sure that distilled weights know what is asked of them.
+
+    :raises PresetError: they do not; the message names weights that do, if the card has some.
+    """
+    known, part = card.distilled, preset.guidance
+    if known is None:
+        return
+    normal = card.quality.get("normal")
+    plain = normal is not None and not normal.distilled
+    other = "set quality to 'normal'" if plain else "take another model"
+    who = f"the distilled weights of model {card.name!r}"
+
+    def refuse(key: str, why: str) -> PresetError:
+        return PresetError(f"{draft.at(key)}: {who} {why}; {other}")
+
+    if preset.negative:
+        raise refuse("negative", "take no negative prompt")
+    if guider.name != USUAL_GUIDER or getattr(guider.options, "percentile", 0):
+        raise refuse("guidance.name", "know plain 'cfg' only")
+    low, high = known.scale
+    for value in part.scale.values:
+        if not low <= value <= high:
+            why = f"know guidance scales from {low:g} to {high:g} (got {value:g})"
+            raise refuse("guidance.scale", why)
+    fixed = {
+        "rescale": (known.rescale, part.rescale.values),
+        "stop": (known.stop, (part.stop,)),
+        "start": (1.0, (part.start,)),
+        "course": (1.0, part.course.values),
+    }
+    for key, (value, said) in fixed.items():
+        for got in said:
+            if got != value:
+                raise refuse(f"guidance.{key}", f"know {value:g} only (got {got:g})")
+    if known.steps is None:
+        return
+    few, many = known.steps
+    if sampler.name == "euler" and not few <= preset.sampler.steps <= many:
+        why = f"walk {few} to {many} steps (got {preset.sampler.steps})"
+        raise refuse("sampler.steps", why)
+    if preset.terms:
+        raise refuse("terms", "take steps too long for [terms]")
 
 
 def check_sides(draft: Draft, preset: Preset, card: ModelCard) -> None:

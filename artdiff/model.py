@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from artdiff.errors import ModelError
+from artdiff.quality import Distilled, Quality, read_levels
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,8 +29,9 @@ HELD_OUT = 512
 class ModelCard:
     """What is known of a model without reading its weights.
 
-    `defaults` are preset values that suit the model; a preset overrides them. `measured` holds
-    figures for time estimates; `facts` is whatever else the card tells people.
+    `defaults` are preset values that suit the model; a preset overrides them. `quality` says what
+    the levels of `quality` in a preset mean, `distilled` what the weights know by heart, if they
+    were distilled; `fast` is that of a level of quality; `facts` is whatever else the card tells.
     """
 
     name: str
@@ -42,6 +44,9 @@ class ModelCard:
     multiple: int = 16
     defaults: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    quality: Mapping[str, Quality] = field(default_factory=dict)
+    distilled: Distilled | None = None
+    fast: bool = False
 
     @classmethod
     def read(cls, folder: Traversable | Path) -> ModelCard:
@@ -52,9 +57,18 @@ class ModelCard:
         file = folder.joinpath("card.toml")
         try:
             values = tomllib.loads(file.read_text("utf-8"))
+            if "quality" in values:
+                values["quality"] = read_levels(values["quality"], f"{file}: quality")
+            if "distilled" in values:
+                values["distilled"] = Distilled.read(values["distilled"], f"{file}: distilled")
             return cls(**values | {"folder": folder, "weights": tuple(values.pop("weights", ()))})
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
             raise ModelError(f"{file}: not a model card: {error}") from error
+
+    def files(self) -> tuple[str, ...]:
+        """All weight files, those of levels too, each once."""
+        levels = (level.weights or () for level in self.quality.values())
+        return tuple(dict.fromkeys([*self.weights, *(name for some in levels for name in some)]))
 
     def digest(self) -> str:
         """Sixteen hex digits that name the weights: a hash over all weight files.

@@ -23,6 +23,7 @@ __all__ = [
     "SCHEDULES",
     "DiscreteTable",
     "Flow",
+    "Leap",
     "Level",
     "Schedule",
     "VPCosine",
@@ -60,6 +61,23 @@ class Level(NamedTuple):
         ratio on every schedule.
         """
         return self.sigma / (self.alpha + self.sigma)
+
+
+class Leap(Level):
+    """The level that a step leaves, which also knows `to`, the level that it reaches.
+
+    A sampler that follows one answer for a whole step asks at a leap: a network that was distilled
+    into few steps then answers for the way to there. To all else it is the level it leaves.
+    """
+
+    to: Level
+
+    @classmethod
+    def between(cls, a: Level, b: Level) -> Leap:
+        """Give level a, on the way to b."""
+        leap = cls(a.alpha, a.sigma)
+        leap.to = b
+        return leap
 
 
 def interpolate(value: Tensor, xs: Tensor, ys: Tensor) -> Tensor:

@@ -106,7 +106,7 @@ class Plan:
         """The JSON-able settings that determine every pixel; a frame folder keeps them."""
         from artdiff import __version__
 
-        preset = self.preset.model_dump(mode="json", exclude={"title", "description"})
+        preset = self.preset.model_dump(mode="json", exclude={"title", "description", "quality"})
         if preset["sampler"]["grid"] == {"name": USUAL_GRID}:
             preset["sampler"].pop("grid")  # as before there were others
         if not self.preset.tile.size:
@@ -116,7 +116,8 @@ class Plan:
         return {
             "artdiff": __version__,
             "preset": preset,
-            "model": {"name": self.card.name, "weights": self.card.digest()},
+            "model": {"name": self.card.name, "weights": self.card.digest()}
+            | ({"fast": True} if self.card.fast else {}),
             **({"weak": {"name": w.name, "weights": w.digest()}} if (w := self.weak) else {}),
             "plugins": dict(sorted(self.plugins.items())),
         }

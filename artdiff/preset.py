@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -21,6 +21,11 @@ class Preset(Part):
     title: str = Field(default="", description="A name for people.")
     description: str = Field(default="", description="One or two sentences.")
     model: str = Field(default="starter", description="Model; `artdiff models list` names them.")
+    quality: Literal["draft", "normal", "best"] | None = Field(
+        default=None,
+        description="How much time a picture may take; the model's card says what that means. "
+        "Other keys of the preset come before it.",
+    )
     seed: int = Field(default=0, ge=-(2**63), lt=2**64, description="Names every random draw.")
     subseed: int | None = Field(
         default=None, ge=-(2**63), lt=2**64, description="Seed of a variation."

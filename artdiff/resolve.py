@@ -9,7 +9,14 @@ from artdiff.choosing import Chooser, folder
 from artdiff.curve import Held
 from artdiff.draft import Draft, is_keyframes, underlay
 from artdiff.errors import PluginError, PresetError
-from artdiff.matching import check_process, check_sides, solved, weaker
+from artdiff.matching import (
+    at_quality,
+    check_distilled,
+    check_process,
+    check_sides,
+    solved,
+    weaker,
+)
 from artdiff.model import ModelCard
 from artdiff.options import Files
 from artdiff.plan import USUAL_GRID, USUAL_GUIDER, Chosen, Plan
@@ -25,6 +32,7 @@ def resolve(draft: Draft, registry: Registry) -> Plan:
     :raises PresetError: a value is wrong. :raises PluginError: a name is unknown.
     """
     card = _model(draft, registry)
+    card, draft = at_quality(draft, card)
     draft = underlay(draft, card.defaults, f"model {card.name}")
     chooser = Chooser(registry, draft)
     preset = _started(draft, check(draft), chooser.files)
@@ -33,6 +41,7 @@ def resolve(draft: Draft, registry: Registry) -> Plan:
     grid = chooser.part("grids", "sampler.grid", preset.sampler.grid)
     check_process(draft, preset, card, sampler, grid)
     guider = chooser.part("guiders", "guidance", preset.guidance)
+    check_distilled(draft, preset, card, sampler, guider)
     weak = weaker(draft, registry, card, guider)
     tracked = [choose_term(chooser, label, values) for label, values in preset.terms.items()]
     terms, tracks = tuple(term for term, _ in tracked), tuple(track for _, track in tracked)

@@ -94,19 +94,21 @@ class Subject:
         self.eps = self.noise.normal(torch.empty(count, codec.channels, *size), "start")
         texts = [prompts[index % len(prompts)] for index in range(count)]
         with torch.no_grad():
-            self.cond = model.conditioner(texts)
+            self.cond = dict(model.conditioner(texts))
             self.negative = model.conditioner([""])
+        if model.card.distilled:
+            self.cond["scale"] = torch.full((count, 1), self.guided.scale)
 
     def bound(self, rows: Tensor) -> Denoise:
         """The guided denoiser of some samples."""
         from artdiff.denoise import bind
         from artdiff.guiders import cfg
 
-        said = self.guided
+        said, distilled = self.guided, self.model.card.distilled
         guided = cfg(
             self.model.denoiser,
             self.negative,
-            said.scale,
+            1.0 if distilled else said.scale,
             start=said.start,
             stop=said.stop,
             rescale=said.rescale,

@@ -19,17 +19,18 @@ ORDER = """
     guiders.rows guiders.guider guiders.cfg guiders.apg guiders.cfg_zero guiders.tangential
     guiders.weakened guiders.autoguidance guiders
     gradients terms bending guidance tune_path tune
-    nn.codec nn.text nn.latent_transformer
+    nn.narrow nn.threads nn.codec nn.text nn.told nn.latent_transformer
     nn.unet_blocks nn.unet nn.unet_superres nn.unet_classifier nn.enlarger nn.judge
     nn.unet_facts nn.labels encoders
-    model guiders.fit tiles user_models tuned curve registry
+    quality model guiders.fit tiles user_models tuned curve registry
     parts.part parts.prompt parts.sampler parts.guidance parts.frames preset
     draft check preset_file timeline plan choosing matching term_tracks resolve schema scaffold
     files frames sheet webp video guidance_profile guidance_chart
     train.recipe train.draws train.losses train.diffusion_losses train.ema train.checkpoint
     train.data train.examples train.optim train.report train.ranks train.precision train.task
     train.autoencoder train.latents train.heads train.denoiser train.diffusion train.classifier
-    train.upsampler train.enlarger train.clip train.judge
+    train.upsampler train.enlarger train.clip train.judge train.teacher
+    train.distil_recipe train.distil
     train.kinds train.run train.loop
     evaluation.frechet evaluation.kernel evaluation.manifold evaluation.scores
     evaluation.bootstrap evaluation.features evaluation.encoder evaluation.judge
@@ -47,8 +48,8 @@ ORDER = """
     cli.train cli.evaluate cli.doctor
 """.split()
 NO_TORCH = {
-    "errors", "hookspecs", "progress", "openclip", "options", "spacing", "model", "curve",
-    "registry", "preset", "draft", "check", "preset_file", "timeline", "plan", "choosing",
+    "errors", "hookspecs", "progress", "openclip", "options", "spacing", "quality", "model",
+    "curve", "registry", "preset", "draft", "check", "preset_file", "timeline", "plan", "choosing",
     "matching", "term_tracks", "resolve", "schema", "scaffold", "files", "frames", "sheet",
     "webp", "video", "backends.starter", "backends.adm", "user_models", "solver", "tuned",
     "tuning", "tuned_chart", "guidance_profile", "guidance_chart", "builtins", "renderer", "api",

@@ -12,7 +12,9 @@ from artdiff.nn.latent_transformer import (
     LatentTransformerConfig,
     place_features,
 )
+from artdiff.nn.narrow import narrow
 from artdiff.nn.text import EMPTY, PAD, UNKNOWN, Tokenizer
+from artdiff.nn.threads import by_rows
 
 SMALL = LatentTransformerConfig(
     channels=4, stem=16, stem_depth=1, width=32, depth=4, heads=2, hidden=64, vocabulary=40,
@@ -166,3 +168,44 @@ def test_tokenizer_names_unknown_words():
     tokenizer = Tokenizer(["fox", "red", "snow"])
     assert tokenizer.unknown("a red Zebra, a fox_zebra") == ["a", "zebra"]
     assert tokenizer.unknown("red fox") == []
+
+
+def test_narrow_products_change_little_and_leave_the_stream_alone():
+    model, codec = awake(LatentTransformer(SMALL)), Codec().eval()
+    x, t = torch.randn(2, 4, 8, 8), torch.tensor([0.3, 0.9])
+    text = model.encode_text(torch.tensor([[5, 6] + 6 * [0]] * 2))
+    latents = torch.randn(1, 16, 2, 2)
+    wide, picture = model(x, t, text), codec.decode(latents)
+    narrow(model, torch.bfloat16)
+    codec.decoder.to(torch.bfloat16)
+    assert {model.blocks[0].up.weight.dtype, model.time[0].weight.dtype} == {
+        torch.bfloat16, torch.float32
+    }  # fmt: skip
+    for before, after in ((wide, model(x, t, text)), (picture, codec.decode(latents))):
+        assert after.dtype == torch.float32
+        assert 0 < (after - before).norm() < 0.02 * before.norm()
+    model(x.requires_grad_(), t, text).square().sum().backward()
+    assert x.grad is not None and x.grad.norm() > 0
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_rows_are_shared_out_among_threads(inference):
+    seen = []
+
+    def call(x, told):
+        seen.append((len(x), torch.get_num_threads(), torch.is_inference_mode_enabled()))
+        return x * told["by"] + told["same"]
+
+    x = torch.arange(5.0)[:, None]
+    told = {"by": torch.arange(5.0)[:, None], "same": torch.ones(1)}
+    torch.set_num_threads(3)
+    with torch.inference_mode(inference), torch.no_grad():
+        assert torch.equal(by_rows(call, x, told), x * x + 1)
+    assert sorted(seen) == [(1, 1, inference), (2, 1, inference), (2, 1, inference)]
+    assert torch.get_num_threads() == 3
+
+    seen.clear()
+    by_rows(call, x.requires_grad_(), told).sum().backward()
+    assert seen == [(5, 3, False)] and x.grad is not None
+    with torch.no_grad(), pytest.raises(ZeroDivisionError):
+        by_rows(lambda rows: rows / (1 // 0), x)

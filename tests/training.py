@@ -110,6 +110,22 @@ def denoiser_recipe(codec, steps=80, **changes):
     })  # fmt: skip
 
 
+def distil_recipe(folder, steps=160, lr=1e-2, table=None, **changes):
+    """A recipe for a student of ``teacher`` in `folder`, beside whose ``codec`` it lies."""
+    part = {
+        "codec": str(folder / "codec" / "model.safetensors"),
+        "teacher": str(folder / "teacher" / "model.safetensors"),
+        "scale": [1, 6], "validation": 16, "reference": 16, "prompts": ["red disc on blue"],
+    }  # fmt: skip
+    return parse_recipe({
+        **COMMON, "kind": "distil", "batch": 16, "distil": part | (table or {}),
+        "optim": {"muon_lr": lr, "adam_lr": 0.4 * lr, "warmup": 5, "cooldown": 0.4,
+                  "weight_decay": 0.0},
+        "ema": {"decay": 0.9}, "stop": {"steps": steps},
+        **changes,
+    })  # fmt: skip
+
+
 def pixel_recipe(kind, steps=40, table=None, **changes):
     """A recipe of kind diffusion, classifier or upsampler."""
     parts = {

@@ -14,8 +14,11 @@ from artdiff.errors import ModelError
 from artdiff.model import Model, ModelCard
 from artdiff.nn.codec import Codec
 from artdiff.nn.latent_transformer import LatentTransformer
+from artdiff.nn.narrow import fast_dtype, narrow
 from artdiff.nn.text import Tokenizer
+from artdiff.nn.told import LeapingDenoiser
 from artdiff.noise import Flow
+from artdiff.quality import Distilled
 from artdiff.train.autoencoder import load_codec
 from artdiff.train.denoiser import load_denoiser
 
@@ -55,8 +58,28 @@ class WordConditioner:
         return self.tokenizer.unknown(text)
 
 
+def denoiser_file(card: ModelCard) -> str:
+    """The file of the denoiser, of those that the card names: neither codec nor vocabulary."""
+    others = [n for n in card.weights if n.endswith(".safetensors") and n != "codec.safetensors"]
+    return others[0] if others else "denoiser.safetensors"
+
+
+def _check_distilled(card: ModelCard, facts: object) -> None:
+    """Refuse a card that says of its denoiser what that does not say itself.
+
+    :raises ModelError: it does.
+    """
+    file = card.folder.joinpath(denoiser_file(card))
+    said = None if facts is None else Distilled.read(facts, f"{file}: distilled")
+    if said != card.distilled:
+        card_file = card.folder.joinpath("card.toml")
+        raise ModelError(f"{card_file}: distilled: the weights {file.name} say {facts}")
+
+
 def load(card: ModelCard, device: torch.device, dtype: torch.dtype) -> Model:
     """Read the weights that lie in the card's folder.
+
+    A card that is `fast` has its large products computed in `fast_dtype`, and its decoder.
 
     :raises ModelError: a file is missing or damaged, or codec and denoiser do not belong
         together.
@@ -64,7 +87,7 @@ def load(card: ModelCard, device: torch.device, dtype: torch.dtype) -> Model:
     folder = Path(str(card.folder))
     try:
         codec = load_codec(folder / "codec.safetensors")
-        denoiser, tokenizer, _ = load_denoiser(folder / "denoiser.safetensors")
+        denoiser, tokenizer, facts = load_denoiser(folder / denoiser_file(card))
     except ModelError:
         raise
     except OSError as error:
@@ -83,9 +106,14 @@ def load(card: ModelCard, device: torch.device, dtype: torch.dtype) -> Model:
             f"{folder}: vocabulary.txt has {len(tokenizer)} ids, the denoiser knows "
             f"{denoiser.config.vocabulary}"
         )
+    _check_distilled(card, facts.get("distilled"))
     codec, denoiser = codec.to(device, dtype), denoiser.to(device, dtype)
+    if card.fast and dtype == torch.float32:
+        narrow(denoiser, fast_dtype(device))
+        codec.decoder.to(fast_dtype(device))
+    kind = LeapingDenoiser if "reach" in denoiser.config.told else NetDenoiser
     return Model(
-        denoiser=NetDenoiser(denoiser, lambda at: at.sigma, "flow", "flow"),
+        denoiser=kind(denoiser, lambda at: at.sigma, "flow", "flow"),
         schedule=Flow(),
         codec=StarterCodec(codec),
         conditioner=WordConditioner(denoiser, tokenizer),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @click.option("--scale", type=float, help="Guidance scale; 1 is off.")
 @click.option("--size", metavar="WxH", help="Pixels, such as 256x256.")
 @click.option("--model", help="Model to use.")
+@options.quality_option
 @click.option("--grid", is_flag=True, help="One contact sheet instead of single files.")
 @options.output_option
 @options.profile_guidance
@@ -48,6 +49,7 @@ def command(
     scale: float | None,
     size: str | None,
     model: str | None,
+    quality: str | None,
     grid: bool,
     output: Path | None,
     profile_guidance: bool,
@@ -65,6 +67,7 @@ def command(
         "seed": seed,
         "negative": negative,
         "model": model,
+        "quality": quality,
         "sampler.steps": steps,
         "guidance.scale": scale,
     }

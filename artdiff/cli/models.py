@@ -48,7 +48,7 @@ def show(name: str) -> None:
             raise ModelError(str(error)) from None
     click.echo(f"{card.name}: {card.title}\n\n{card.description.strip()}\n")
     click.echo(f"licence   {card.licence}")
-    for file in card.weights:
+    for file in card.files():
         path = card.folder.joinpath(file)
         size = f"{len(path.read_bytes()) / 1e6:.1f} MB" if path.is_file() else "missing"
         click.echo(f"weights   {file} ({size})")
@@ -58,6 +58,11 @@ def show(name: str) -> None:
         click.echo(f"tuned     sampler = tuned, for {', '.join(map(str, tuned.counts))} steps")
     for key, value in card.defaults.items():
         click.echo(f"default   {key} = {value}")
+    for level, said in card.quality.items():
+        parts = [f"{key} = {value}" for key, value in said.values.items()]
+        parts += [f"weights = {list(said.weights)}"] if said.weights else []
+        parts += ["fast products"] if said.fast else []
+        click.echo(f"quality   {level}: {', '.join(parts) or 'the defaults'}")
     for key, value in card.facts.items():
         if isinstance(value, dict):
             value = [f"{part} = {each}" for part, each in value.items()]

@@ -47,6 +47,11 @@ output_option = click.option(
     metavar="PATH",
     help="The .png file (several pictures are numbered), or a folder.",
 )
+quality_option = click.option(
+    "--quality",
+    type=click.Choice(["draft", "normal", "best"]),
+    help="How much time a picture may take; what the preset says itself comes before it.",
+)
 frames = click.option(
     "--frames",
     metavar="RANGE",

@@ -18,6 +18,7 @@ from artdiff.cli import options
     metavar="PATH",
     help="A film (.mp4 .gif .webm .webp), a picture (.png) or a folder for the frames alone.",
 )
+@options.quality_option
 @click.option("--fresh", is_flag=True, help="Forget the frames of an earlier render.")
 @options.profile_guidance
 def command(
@@ -27,6 +28,7 @@ def command(
     preview: bool,
     plugins: tuple[str, ...],
     output: Path | None,
+    quality: str | None,
     fresh: bool,
     profile_guidance: bool,
 ) -> None:
@@ -41,7 +43,7 @@ def command(
         done = render(
             preset,
             output,
-            settings=settings,
+            settings=[*([f'quality="{quality}"'] if quality else []), *settings],
             frames=frames,
             preview=preview,
             fresh=fresh,

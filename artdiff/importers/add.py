@@ -170,7 +170,7 @@ def _compare(facts: NetworkFacts, tensors: Mapping[str, Tensor], file: Path) -> 
 def _copy(source: Path, folder: Path, name: str) -> Added:
     """Add a folder that has a card: the card, the weights that it names, and tuned steps."""
     card = ModelCard.read(source)
-    names = [CARD, *card.weights]
+    names = [CARD, *card.files()]
     wrong = next((n for n in names if not (source / n).is_file() or Path(n).name != n), None)
     if wrong is not None:
         raise ModelError(f"{source / CARD}: the weights {wrong!r} are not beside it")

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from artdiff.nn.narrow import Conv2d
+from artdiff.nn.threads import by_rows
+
 
 @dataclass(frozen=True)
 class CodecConfig:
@@ -38,8 +41,8 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.last = nn.Conv2d(width, width, 3, padding=1)
+        self.first = Conv2d(width, width, 3, padding=1)
+        self.last = Conv2d(width, width, 3, padding=1)
         nn.init.zeros_(self.last.weight)
         assert self.last.bias is not None
         nn.init.zeros_(self.last.bias)
@@ -98,8 +101,12 @@ class Codec(nn.Module):
         return self.norm(self.encoder(images))
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents (B, channels, h, w) -> pictures (B, 3, h * f, w * f) near [-1, 1]."""
-        return self.decoder(latents)
+        """Latents (B, channels, h, w) -> pictures (B, 3, h * f, w * f) near [-1, 1].
+
+        Between them it computes in the type of the decoder's weights.
+        """
+        inner = latents.to(next(self.decoder.parameters()).dtype)
+        return by_rows(self.decoder, inner).to(latents.dtype)
 
     def forward(self, images: Tensor, noise: Tensor | None = None) -> Tensor:
         """Reconstruct pictures (B, 3, H, W); `noise`, of the latent's shape, is added to it."""

@@ -12,7 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from artdiff.nn.codec import ResidualBlock
+from artdiff.nn.narrow import Linear
 from artdiff.nn.text import TextConfig, TextEncoder
+from artdiff.nn.threads import by_rows
+from artdiff.nn.told import Told, place_on_axis
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class LatentTransformerConfig:
     """Sizes of a `LatentTransformer`; every field is JSON-able.
 
     `vocabulary` is the room for word ids, the special ones included: leave some for new words.
+    `told` names what a distilled network is told beside time and text, see `artdiff.nn.told`.
     """
 
     channels: int = 16
@@ -35,6 +39,7 @@ class LatentTransformerConfig:
     text_width: int = 192
     text_depth: int = 2
     text_heads: int = 4
+    told: tuple[Told, ...] = ()
 
     __pydantic_config__: ClassVar[dict] = {"extra": "forbid"}
 
@@ -89,17 +94,17 @@ class _Block(nn.Module):
     def __init__(self, width: int, heads: int, hidden: int, skip: bool) -> None:
         super().__init__()
         self.heads, head = heads, width // heads
-        self.qkv = nn.Linear(width, 3 * width)
+        self.qkv = Linear(width, 3 * width)
         self.qkv.parts = 3  # type: ignore[assignment]
         self.scale = nn.Parameter(torch.ones(head))
-        self.out = nn.Linear(width, width)
-        self.query = nn.Linear(width, width)
+        self.out = Linear(width, width)
+        self.query = Linear(width, width)
         self.query_scale = nn.Parameter(torch.ones(head))
-        self.text_out = nn.Linear(width, width)
+        self.text_out = Linear(width, width)
         self.near = nn.Conv2d(width, width, 3, padding=1, groups=width)
-        self.up = nn.Linear(width, hidden)
-        self.down = nn.Linear(hidden, width)
-        self.skip = nn.Linear(width, width) if skip else None
+        self.up = Linear(width, hidden)
+        self.down = Linear(hidden, width)
+        self.skip = Linear(width, width) if skip else None
         for last in (self.out, self.text_out, self.down, self.near, self.skip):
             if last is not None:
                 _zero(last)
@@ -151,7 +156,9 @@ class LatentTransformer(nn.Module):
 
     Beside the text, what it is told may hold ``perturbed`` and ``skipped``, (B, N) block numbers
     or -1: blocks of a row whose self-attention map is the identity, and blocks that are left out
-    (their long skips stay); see `artdiff.guiders.guider.Markable`.
+    (their long skips stay); see `artdiff.guiders.guider.Markable`. A network whose config has
+    `told` may find those numbers there too, (B, 1); their last layers begin at zero, so that it
+    begins as the network that knows nothing of them.
     """
 
     edges = ("enter", "leave", "place")
@@ -163,26 +170,32 @@ class LatentTransformer(nn.Module):
         self.text = TextEncoder(config.text)
         self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
         self.pooled = nn.Linear(config.text_width, width)
+        self.told = nn.ModuleDict(
+            {name: nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+             for name in config.told}
+        )  # fmt: skip
         self.change = nn.Linear(width, 6 * width)
         self.change.parts = 6  # type: ignore[assignment]
         self.table = nn.Parameter(torch.zeros(config.depth, 6, 1, width))
-        self.text_kv = nn.Linear(config.text_width, 2 * config.depth * width)
+        self.text_kv = Linear(config.text_width, 2 * config.depth * width)
         self.text_kv.parts = 2 * config.depth  # type: ignore[assignment]
 
         self.enter = nn.Conv2d(config.channels, stem, 3, padding=1)
         self.before = nn.Sequential(*[ResidualBlock(stem) for _ in range(config.stem_depth)])
-        self.patch_in = nn.Linear(stem * patch**2, width)
+        self.patch_in = Linear(stem * patch**2, width)
         self.place = nn.Linear(32, width, bias=False)
         self.blocks = nn.ModuleList(
             _Block(width, config.heads, config.hidden, skip=2 * i >= config.depth)
             for i in range(config.depth)
         )
-        self.patch_out = nn.Linear(width, stem * patch**2)
+        self.patch_out = Linear(width, stem * patch**2)
         self.after = nn.Sequential(*[ResidualBlock(stem) for _ in range(config.stem_depth)])
         self.leave = nn.Conv2d(stem, config.channels, 3, padding=1)
         with torch.no_grad():
             _zero(self.change)
             _zero(self.leave)
+            for told in self.told.values():
+                _zero(told[-1])  # type: ignore[index]
             self.table[:, [0, 2, 3, 5]] = 1.0
 
     @property
@@ -212,16 +225,21 @@ class LatentTransformer(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, text: dict[str, Tensor]) -> Tensor:
         """x (B, C, h, w) at times t (B,) in [0, 1] with `encode_text`'s result -> v like x."""
+        return by_rows(self._answer, x, t, text)
+
+    def _answer(self, x: Tensor, t: Tensor, text: dict[str, Tensor]) -> Tensor:
         config, patch = self.config, self.config.patch
         batch, _, height, width = x.shape
         size = (height // patch, width // patch)
         drive = self.time(time_features(t, config.width)) + self.pooled(text["pooled"])
+        for name, told in self.told.items():
+            drive = drive + told(time_features(place_on_axis(name, text, t), config.width))
         shared = self.change(F.silu(drive)).view(batch, 1, 6, 1, config.width)
         changes = (shared + self.table).unbind(1)
         keys, values = self._text_keys(text["states"])
 
         stem = self.before(self.enter(x))
-        tokens = self.patch_in(F.pixel_unshuffle(stem, patch).flatten(2).transpose(1, 2))
+        tokens = self.patch_in(F.pixel_unshuffle(stem, patch).flatten(2).mT.contiguous())
         tokens = tokens + self.place(place_features(*size, 8, x.device))
         kept: list[Tensor] = []
         perturbed, skipped = text.get("perturbed"), text.get("skipped")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from torch import Tensor
 
 from artdiff.denoise import Denoise
-from artdiff.noise import Level
+from artdiff.noise import Leap, Level
 from artdiff.options import NoOptions
 from artdiff.random import Noise
 from artdiff.sample import STREAM, transfer
@@ -27,7 +27,8 @@ class Euler:
         \quad\Rightarrow\quad z_b = z_a + (s_b - s_a) \frac{z_a - x_0}{s_a}
 
     Karras et al., arXiv 2206.00364, Eq. 1 and Algorithm 1 without lines 6-8. Multiplied out this
-    is `transfer`, so that Euler equals DDIM with eta = 0 and needs no alpha > 0.
+    is `transfer`, so that Euler equals DDIM with eta = 0 and needs no alpha > 0. It asks at a
+    `Leap`: a network that was distilled into few steps answers for the whole of each.
     """
 
     name: ClassVar[str] = "euler"
@@ -41,7 +42,7 @@ class Euler:
     def step(
         self, denoise: Denoise, x: Tensor, a: Level, b: Level, state: None, noise: Noise
     ) -> tuple[Tensor, Tensor, None]:
-        x0 = denoise(x, a)
+        x0 = denoise(x, Leap.between(a, b))
         return transfer(x, x0, a, b), x0, None
 
 

@@ -21,6 +21,8 @@ from artdiff.train.clip import ClipRecipe, ClipTask
 from artdiff.train.data import Dataset
 from artdiff.train.denoiser import DenoiserRecipe, DenoiserTask
 from artdiff.train.diffusion import DiffusionRecipe, DiffusionTask
+from artdiff.train.distil import DistilTask
+from artdiff.train.distil_recipe import DistilRecipe
 from artdiff.train.draws import draw_seed
 from artdiff.train.enlarger import EnlargerRecipe, EnlargerTask
 from artdiff.train.judge import JudgeRecipe, JudgeTask
@@ -39,6 +41,7 @@ class Kind(NamedTuple):
 KINDS: Mapping[str, Kind] = {
     "autoencoder": Kind(AutoencoderRecipe, AutoencoderTask),
     "denoiser": Kind(DenoiserRecipe, DenoiserTask),
+    "distil": Kind(DistilRecipe, DistilTask),
     "diffusion": Kind(DiffusionRecipe, DiffusionTask),
     "classifier": Kind(ClassifierRecipe, ClassifierTask),
     "upsampler": Kind(UpsamplerRecipe, UpsamplerTask),

@@ -1,0 +1,41 @@
+"""Layers whose products may be computed in a narrower type than what flows between them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Linear(nn.Linear):
+    """A linear layer that takes any type and computes and answers in that of its weights."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., in) -> (..., out), of the type of the weights."""
+        return F.linear(input.to(self.weight.dtype), self.weight, self.bias)
+
+
+class Conv2d(nn.Conv2d):
+    """A convolution that takes any type and computes and answers in that of its weights."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H', W'), of the type of the weights."""
+        return super().forward(input.to(self.weight.dtype))
+
+
+def narrow(model: nn.Module, dtype: torch.dtype) -> None:
+    """Let these layers of a model compute in a type, in place; the rest of it stays as it is."""
+    for layer in model.modules():
+        if isinstance(layer, Linear | Conv2d):
+            layer.to(dtype)
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """The type in which products are fastest on a device without harm: bfloat16 or float32.
+
+    bfloat16 only on a processor that multiplies it natively, where it takes half the time.
+    """
+    if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
+        return torch.float32
+    can = torch.cpu.get_capabilities()
+    return torch.bfloat16 if can.get("avx512_bf16") or can.get("amx_bf16") else torch.float32
