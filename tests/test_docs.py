@@ -250,7 +250,8 @@ def test_commands_in_the_documentation_run(path, tiny_plugin, tmp_path, monkeypa
 
 
 def run(words, tiny_plugin, line, capsys):
-    if words[0] in ("render", "image", "plan", "vary", "inpaint", "outpaint"):
+    drawing = words[0] in ("render", "image", "plan", "vary", "inpaint", "outpaint")
+    if drawing and "--quality" not in words:  # the tiny model has no levels
         words = [*words, "-s", "model=tiny", "--plugin", str(tiny_plugin)]
     if words[0] == "render":
         words += ["-s", f"frames.count={20 if '--frames' in words else 8}"]
