@@ -19,7 +19,7 @@ ORDER = """
     guiders.rows guiders.guider guiders.cfg guiders.apg guiders.cfg_zero guiders.tangential
     guiders.weakened guiders.autoguidance guiders
     gradients terms bending guidance tune_path tune
-    nn.narrow nn.threads nn.codec nn.text nn.told nn.latent_transformer
+    nn.attention nn.narrow nn.threads nn.codec nn.text nn.told nn.latent_transformer
     nn.unet_blocks nn.unet nn.unet_superres nn.unet_classifier nn.enlarger nn.judge
     nn.unet_facts nn.labels encoders
     quality model guiders.fit tiles user_models tuned curve registry

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from artdiff.nn.attention import attention
 from artdiff.nn.codec import Codec, CodecConfig, calibrate
 from artdiff.nn.latent_transformer import (
     LatentTransformer,
@@ -209,3 +210,22 @@ def test_rows_are_shared_out_among_threads(inference):
     assert seen == [(5, 3, False)] and x.grad is not None
     with torch.no_grad(), pytest.raises(ZeroDivisionError):
         by_rows(lambda rows: rows / (1 // 0), x)
+
+
+@pytest.mark.parametrize("length", [16, 5])
+def test_attention_for_training_says_what_torch_says(length):
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(2, 3, count, 8) for count in (16, length, length))
+    aim = torch.randn(2, 3, 16, 8)
+
+    def answers(attend, dtype):
+        parts = [part.clone().to(dtype).requires_grad_() for part in (query, key, value)]
+        out = attend(*parts)
+        assert out.dtype is dtype and out.shape == aim.shape
+        (out.float() * aim).sum().backward()
+        return [out.detach(), *(part.grad for part in parts)]
+
+    exact = answers(torch.nn.functional.scaled_dot_product_attention, torch.float32)
+    for dtype, near in ((torch.float32, 1e-5), (torch.bfloat16, 0.03)):
+        for got, wanted in zip(answers(attention, dtype), exact, strict=True):
+            assert (got.float() - wanted).norm() < near * wanted.norm()

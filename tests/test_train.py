@@ -366,11 +366,13 @@ def test_metrics_are_cut_at_a_step(tmp_path):
     assert [line["step"] for line in read_metrics(path)] == [0, 1, 2]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(3, 16, 16), (2, 12, 40), (2, 40, 12)])
-def test_orthogonalise(shape):
+def test_orthogonalise(shape, dtype):
     torch.manual_seed(0)
     matrices = torch.randn(shape)
-    result = orthogonalise(matrices)
+    result = orthogonalise(matrices, dtype)
+    assert result.dtype is torch.float32
     values = torch.linalg.svdvals(result)
     assert values.median() > 0.65 and values.max() < 1.4
     left, _, right = torch.linalg.svd(matrices, full_matrices=False)

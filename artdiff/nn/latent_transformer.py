@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from artdiff.nn.attention import attention
 from artdiff.nn.codec import ResidualBlock
 from artdiff.nn.narrow import Linear
 from artdiff.nn.text import TextConfig, TextEncoder
@@ -129,14 +130,14 @@ class _Block(nn.Module):
         qkv = self.qkv(h).view(batch, count, 3, self.heads, head)
         q, k = F.layer_norm(qkv[:, :, :2], (head,), self.scale).transpose(1, 3).unbind(2)
         v = qkv[:, :, 2].transpose(1, 2)
-        mixed = F.scaled_dot_product_attention(q, k, v)
+        mixed = attention(q, k, v)
         if blind is not None:
             mixed = torch.where(blind[:, None, None, None], v, mixed)
         x = torch.addcmul(x, self.out(mixed.transpose(1, 2).reshape(x.shape)), gate1)
 
         q = self.query(F.layer_norm(x, (width,))).view(batch, count, self.heads, head)
         q = F.layer_norm(q, (head,), self.query_scale).transpose(1, 2)
-        mixed = F.scaled_dot_product_attention(q, key, value)
+        mixed = attention(q, key, value)
         x = x + self.text_out(mixed.transpose(1, 2).reshape(x.shape))
 
         h = torch.addcmul(shift2, F.layer_norm(x, (width,)), scale2)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from artdiff.train.recipe import OptimRecipe
+from artdiff.train.recipe import OptimRecipe, Precision
 
 _QUINTICS = (
     (8.2616, -23.4984, 16.7497),
@@ -23,18 +23,21 @@ _QUINTICS = (
 by linear programming, from [0.002, 1] on, with 2% to spare): four do what five of Muon's do."""
 
 
-def orthogonalise(matrices: Tensor) -> Tensor:
+def orthogonalise(matrices: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """Bring the singular values of matrices (N, r, c) near 1, without changing their directions.
 
     Newton-Schulz steps ``X <- a X + (b A + c A^2) X``, ``A = X X^T`` (Jordan et al., "Muon",
     2024), from X of Frobenius norm 1: singular values above 0.002 end in [0.65, 1.35], smaller
     ones are multiplied by about 340. Every X is a polynomial of the first A times the first X;
-    where X is long, the loop works on the small square A only and multiplies with X at the end.
+    where X is long, the loop works on the small square A only and multiplies with X at the end;
+    not in bfloat16, whose rounding it would carry along: values of 0.6 to 1.4 would reach 2.
+    The products are computed in `dtype`, the answer is float32.
     """
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
-    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
-    x = _short_steps(x) if x.shape[-1] <= 1.5 * x.shape[-2] else _long_steps(x)
+    x = (x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)).to(dtype)
+    long = x.shape[-1] > 1.5 * x.shape[-2] and dtype is torch.float32
+    x = (_long_steps(x) if long else _short_steps(x)).float()
     return x.mT if tall else x
 
 
@@ -84,6 +87,7 @@ class Optimizer:
     recipe: OptimRecipe
     matrices: list[Matrix]
     others: dict[str, nn.Parameter]
+    dtype: torch.dtype = torch.float32
     state: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -124,7 +128,7 @@ class Optimizer:
             update = torch.lerp(gradient, momentum, beta).reshape(matrix.shape())
             groups.setdefault(matrix.shape()[1:], []).append((matrix, update))
         for (rows, columns), members in groups.items():
-            stack = orthogonalise(torch.cat([update for _, update in members]))
+            stack = orthogonalise(torch.cat([update for _, update in members]), self.dtype)
             size = 0.2 * math.sqrt(max(rows, columns))
             for (matrix, _), update in zip(
                 members, stack.split([m.parts for m, _ in members]), strict=True
@@ -154,12 +158,15 @@ class Optimizer:
         torch._foreach_addcdiv_(parameters, first, below, -lr / (1 - beta1 ** (step + 1)))
 
 
-def build_optimizer(model: nn.Module, recipe: OptimRecipe) -> Optimizer:
+def build_optimizer(
+    model: nn.Module, recipe: OptimRecipe, precision: Precision = "float32"
+) -> Optimizer:
     """Sort the parameters: weights of Linear layers (and, if `convs`, dense convs) to Muon.
 
     A Linear layer with an attribute ``parts = n`` is n matrices stacked along its rows. Modules
     whose names are in the model's ``edges`` (first and last layers) stay with AdamW, as do
-    embeddings, depthwise convolutions, biases and tables.
+    embeddings, depthwise convolutions, biases and tables. Where `precision` is bfloat16, Muon
+    multiplies in it too (float16 has not the range); what it changes stays in float32.
     """
     edges = set(getattr(model, "edges", ()))
     matrices: list[Matrix] = []
@@ -171,4 +178,5 @@ def build_optimizer(model: nn.Module, recipe: OptimRecipe) -> Optimizer:
             matrices.append(Matrix(f"{name}.weight", module.weight, parts))  # type: ignore[arg-type]
     inner = {matrix.name for matrix in matrices}
     others = {name: p for name, p in model.named_parameters() if name not in inner}
-    return Optimizer(recipe, matrices, others)
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    return Optimizer(recipe, matrices, others, dtype)

@@ -48,7 +48,9 @@ class Run:
         self.parts = self.ranks.rows(recipe.batch, recipe.accumulate)
         decays = recipe.ema.decays()
         self.averages = {name: Ema(task.model, decay) for name, decay in decays.items()}
-        self.optimizer: Optimizer = build_optimizer(task.model, recipe.optim)
+        self.optimizer: Optimizer = build_optimizer(
+            task.model, recipe.optim, recipe.precision
+        )
         self.scale = LossScale(recipe.precision)
         self.step, self.minutes, self.cooling = 0, 0.0, False
         self.report = Report(folder, recipe.cadence.event_steps) if self.ranks.first else None
