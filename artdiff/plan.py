@@ -111,6 +111,8 @@ class Plan:
             preset["sampler"].pop("grid")  # as before there were others
         if not self.preset.tile.size:
             preset.pop("tile")
+        if self.preset.pace is None:
+            preset.pop("pace")
         if not _in_seconds(preset):
             preset["frames"].pop("fps")
         return {

@@ -44,6 +44,11 @@ class Preset(Part):
     )
     negative: str = Field(default="", description="What guidance leads away from.")
     easing: Easing = Field(default="ease-in-out", description="How prompts cross-fade.")
+    pace: Curve | None = Field(
+        default=None,
+        description="Where on the way of the prompts the film is, in percent: "
+        '{ "0%" = 0, "50%" = 20, "100%" = 100 }; `artdiff pace` finds one that is even.',
+    )
     sampler: SamplerPart = SamplerPart()
     guidance: GuidancePart = GuidancePart()
     init: InitPart = InitPart()
@@ -74,6 +79,11 @@ class Preset(Part):
     @classmethod
     def _way(cls, curve: Curve) -> Curve:
         return within(curve, 0, 1)
+
+    @field_validator("pace")
+    @classmethod
+    def _percent(cls, curve: Curve | None) -> Curve | None:
+        return curve and within(curve, 0, 100)
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Preset:

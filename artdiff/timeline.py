@@ -177,8 +177,13 @@ class Score:
         return Init(image, strength, part.how, part.prompt) if image else None
 
     def prompts(self, frame: float) -> Mix:
-        """The mix of texts at a frame: keyframes cross-fade with the preset's easing."""
+        """The mix of texts at a frame: keyframes cross-fade with the preset's easing.
+
+        Where the preset has a pace, the keyframes lie on the way that it says.
+        """
         fps = self.preset.frames.fps
+        if self.preset.pace is not None:
+            frame = self.value(self.preset.pace, frame) / 100 * (self.count - 1)
         keys = sorted(
             (
                 (Position.parse(k).frame(self.count, fps), mix)

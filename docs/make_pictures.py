@@ -98,12 +98,24 @@ def grids() -> None:
     figure.savefig(HERE / "sampler-grids.png")
 
 
+def pace() -> None:
+    """What `artdiff pace dawn-to-night` measures."""
+    from artdiff.pacing import measure_pace
+    from artdiff.pacing_chart import chart
+
+    registry = artdiff.create_registry()
+    plan = prepare("dawn-to-night", registry).plan
+    chart(measure_pace(plan, registry), plan.count, HERE / "pace.png")
+
+
 def main(words: list[str]) -> None:
     def wanted(name: str) -> bool:
         return not words or any(word in name for word in words)
 
     if wanted("sampler-grids"):
         grids()
+    if wanted("pace"):
+        pace()
     with tempfile.TemporaryDirectory() as temporary:
         for name, prompt in GRIDS.items():
             if wanted(name):

@@ -39,13 +39,14 @@ ORDER = """
     backends.latent_transformer backends.starter backends.unet backends.adm builtins
     importers.weights importers.adm importers.card importers.add
     upsampling setup verdicts texts starting plan_terms engine renderer api tuning tuned_chart
+    pacing pacing_chart
     evaluation.subject evaluation.run evaluation.exam_marks evaluation.examine
     testing.findings testing.oracles testing.toys testing.terms testing.samplers testing.guiders
     testing.pieces
     testing.measures testing.loading testing.plugin testing
     provenance
-    cli.options cli.render cli.image cli.plan cli.sheet cli.presets cli.plugins cli.tune cli.models
-    cli.train cli.evaluate cli.doctor
+    cli.options cli.render cli.image cli.plan cli.pace cli.sheet cli.presets cli.plugins cli.tune
+    cli.models cli.train cli.evaluate cli.doctor
 """.split()
 NO_TORCH = {
     "errors", "hookspecs", "progress", "openclip", "options", "spacing", "quality", "model",

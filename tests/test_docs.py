@@ -250,10 +250,10 @@ def test_commands_in_the_documentation_run(path, tiny_plugin, tmp_path, monkeypa
 
 
 def run(words, tiny_plugin, line, capsys):
-    drawing = words[0] in ("render", "image", "plan", "vary", "inpaint", "outpaint")
+    drawing = words[0] in ("render", "image", "plan", "pace", "vary", "inpaint", "outpaint")
     if drawing and "--quality" not in words:  # the tiny model has no levels
         words = [*words, "-s", "model=tiny", "--plugin", str(tiny_plugin)]
-    if words[0] == "render":
+    if words[0] in ("render", "pace"):
         words += ["-s", f"frames.count={20 if '--frames' in words else 8}"]
     if words[0] == "evaluate" and not {"-n", "--against", "--features"}.intersection(words):
         from artdiff.cli.evaluate import command

@@ -21,6 +21,7 @@ COMMANDS = {
     "render": ("artdiff.cli.render", "Render a preset to a film or to pictures."),
     "image": ("artdiff.cli.image", "Make pictures of a prompt."),
     "plan": ("artdiff.cli.plan", "Say what a render will do, and how long it takes."),
+    "pace": ("artdiff.cli.pace", "Space the frames of a film by how much it changes."),
     "sheet": ("artdiff.cli.sheet", "Draw a contact sheet or a film strip of frames."),
     "presets": ("artdiff.cli.presets", "List, show and describe presets."),
     "plugins": ("artdiff.cli.plugins", "List, show and begin plugins."),

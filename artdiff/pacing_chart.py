@@ -1,0 +1,34 @@
+"""A film's pace as a picture: how much it changes along its way, and the way by time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from artdiff.pacing import Pace
+
+__all__ = ["chart"]
+
+
+def chart(pace: Pace, count: int, path: Path) -> None:
+    """Draw the change a frame for even and for measured spacing, and the pace, as a PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    positions, total = np.asarray(pace.positions), sum(pace.steps)
+    slope = np.asarray(pace.steps) / np.diff(positions) / (count - 1)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+    left.stairs(slope, 100 * positions, linewidth=1.2, label="evenly along the prompts")
+    left.axhline(total / (count - 1), color="C1", label="at this pace")
+    left.set(xlabel="% of the way of the prompts", ylabel="RMS change a frame", yscale="log")
+    left.legend()
+    right.plot([0, 100], [0, 100], linewidth=0.8)
+    right.plot(100 * pace.passed, 100 * positions)
+    keys = pace.curve(count)
+    right.plot([float(key[:-1]) for key in keys], list(keys.values()), "o", markersize=3)
+    right.set(xlabel="% of the film", ylabel="% of the way of the prompts")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
