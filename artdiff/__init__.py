@@ -30,15 +30,15 @@ _HOMES = {
     "artdiff.sample": "Sampler Step transfer",
     "artdiff.samplers": "SAMPLERS",
     "artdiff.guiders": "Guider Seen cfg guided",
-    "artdiff.guidance": "Guidance Look Projection guide",
+    "artdiff.guidance.guide": "Guidance Look Projection guide",
     "artdiff.encoders": "TextImageEncoder load_encoder",
     "artdiff.model": "Codec Conditioner Model ModelCard",
     "artdiff.curve": "Curve Easing ease locate",
-    "artdiff.parts.prompt": "Prompt",
+    "artdiff.preset.prompt": "Prompt",
     "artdiff.preset": "Preset",
     "artdiff.timeline": "Effect FrameJob FrameSource Init Mix Score Start Term",
     "artdiff.plan": "Plan",
-    "artdiff.setup": "Setup",
+    "artdiff.guidance.setup": "Setup",
     "artdiff.starting": "slerp",
     "artdiff.engine": "Engine",
     "artdiff.tiles": "TiledCodec Tiling normal_by_place tiled_denoiser tiled_model",
@@ -49,9 +49,9 @@ _HOMES = {
     "artdiff.frames": "FrameStore encode_png load_image read_settings save_picture upright",
     "artdiff.cli.options": "output_option plugins_option settings_option",
     "artdiff.renderer": "RenderReport",
-    "artdiff.video": "encode probe",
-    "artdiff.sheet": "contact_sheet film_strip",
-    "artdiff.guidance_profile": "GuidanceProfile",
+    "artdiff.film.video": "encode probe",
+    "artdiff.film.sheet": "contact_sheet film_strip",
+    "artdiff.guidance.profile": "GuidanceProfile",
     "artdiff.registry": "Registry Selection create_registry",
     "artdiff.evaluation.frechet": "frechet_distance frechet_from_moments",
     "artdiff.evaluation.kernel": "kernel_distance mmd_unbiased polynomial_kernel",
@@ -131,6 +131,8 @@ if TYPE_CHECKING:
     from artdiff.evaluation.run import evaluate
     from artdiff.evaluation.scores import clip_scores, inception_score
     from artdiff.files import save_bytes
+    from artdiff.film.sheet import contact_sheet, film_strip
+    from artdiff.film.video import encode, probe
     from artdiff.frames import (
         FrameStore,
         encode_png,
@@ -140,8 +142,9 @@ if TYPE_CHECKING:
         upright,
     )
     from artdiff.grid import Grid, levels
-    from artdiff.guidance import Guidance, Look, Projection, guide
-    from artdiff.guidance_profile import GuidanceProfile
+    from artdiff.guidance.guide import Guidance, Look, Projection, guide
+    from artdiff.guidance.profile import GuidanceProfile
+    from artdiff.guidance.setup import Setup
     from artdiff.guiders import Guider, Seen, cfg, guided
     from artdiff.hookspecs import HOOK_API, hookimpl
     from artdiff.importers.weights import read_plain_weights, read_weights
@@ -150,18 +153,15 @@ if TYPE_CHECKING:
     from artdiff.noise import Flow, Level, Schedule, VPCosine, VPLinear
     from artdiff.openclip import import_mended, import_open_clip, mend_torchvision
     from artdiff.options import File, NoOptions
-    from artdiff.parts.prompt import Prompt
     from artdiff.plan import Plan
     from artdiff.preset import Preset
+    from artdiff.preset.prompt import Prompt
     from artdiff.random import Noise
     from artdiff.registry import Registry, Selection, create_registry
     from artdiff.renderer import RenderReport
     from artdiff.sample import Sampler, Step, transfer
     from artdiff.samplers import SAMPLERS
-    from artdiff.setup import Setup
-    from artdiff.sheet import contact_sheet, film_strip
     from artdiff.starting import slerp
     from artdiff.tiles import TiledCodec, Tiling, normal_by_place, tiled_denoiser, tiled_model
     from artdiff.timeline import Effect, FrameJob, FrameSource, Init, Mix, Score, Start, Term
     from artdiff.upsampling import Upsampler, open_upsampler, upsampler_card
-    from artdiff.video import encode, probe

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artdiff import frames as frame_files
-from artdiff.draft import Draft, assign, overlay, override
 from artdiff.errors import FrameError, PresetError
 from artdiff.files import save_bytes
 from artdiff.frames import FrameStore
-from artdiff.guidance_chart import chart
-from artdiff.guidance_profile import GuidanceProfile, check_profiled, profile_path
+from artdiff.guidance.chart import chart
+from artdiff.guidance.profile import GuidanceProfile, check_profiled, profile_path
 from artdiff.plan import Plan
-from artdiff.preset_file import draft_preset
+from artdiff.plan.resolve import resolve
+from artdiff.preset.draft import Draft, assign, overlay, override
+from artdiff.preset.file import draft_preset
 from artdiff.registry import Registry, Selection, create_registry
 from artdiff.renderer import LocalRenderer, load_engine, select
-from artdiff.resolve import resolve
 
 if TYPE_CHECKING:
     import numpy as np
@@ -193,7 +193,7 @@ def _places(work: Work, output: str | Path | None, preview: bool) -> tuple[Path 
 
 def _check_fps(fps: float, path: Path) -> None:
     """Find before the first frame what the encoder would say after the last one."""
-    from artdiff.video import FORMATS
+    from artdiff.film.video import FORMATS
 
     most = FORMATS[path.suffix.lower()].max_fps
     if fps > most:
@@ -234,14 +234,14 @@ def _finish(
         return ()
     paths = [store.png(index) for index in work.frames]
     if target.suffix.lower() == ".png":
-        from artdiff.sheet import contact_sheet
+        from artdiff.film.sheet import contact_sheet
 
         if len(paths) == 1:
             save_bytes(target, paths[0].read_bytes())
         else:
             frame_files.save_picture(target, contact_sheet(paths))
         return ()
-    from artdiff.video import encode
+    from artdiff.film.video import encode
 
     report("encode", 0, len(paths))
     film = encode(paths, work.fps, target, on_frame=lambda i: report("encode", i + 1, len(paths)))
@@ -289,7 +289,7 @@ def write_images(
     :param target: the file of a single picture or of the grid; others are numbered by seed.
     """
     if grid:
-        from artdiff.sheet import contact_sheet
+        from artdiff.film.sheet import contact_sheet
 
         frame_files.save_picture(target, contact_sheet([image for _, image in pictures]))
         yield target

@@ -13,22 +13,22 @@ import torch
 from torch import Tensor
 
 from artdiff.denoise import Denoise, bind
-from artdiff.guidance import Look, guide
+from artdiff.guidance.guide import Look, guide
+from artdiff.guidance.plan_terms import PlanTerms
+from artdiff.guidance.setup import Setup
+from artdiff.guidance.verdicts import accusing, at_frames, expect_picture, expect_samples
 from artdiff.guiders import guided
 from artdiff.guiders.fit import check_models
 from artdiff.guiders.rows import plain
 from artdiff.model import Model
 from artdiff.noise import Level
 from artdiff.plan import Plan
-from artdiff.plan_terms import PlanTerms
 from artdiff.random import Noise
 from artdiff.sample import Step, sample
-from artdiff.setup import Setup
 from artdiff.starting import image_start, levels_of, noise_of
 from artdiff.texts import Texts
 from artdiff.tiles import tiled_model
 from artdiff.timeline import FrameJob, Init
-from artdiff.verdicts import accusing, at_frames, expect_picture, expect_samples
 
 Observe = Callable[[FrameJob, Step], None]
 WatchJobs = Callable[[Sequence[FrameJob], Look], None]

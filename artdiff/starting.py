@@ -11,11 +11,11 @@ from torch import Tensor
 from artdiff.denoise import bind
 from artdiff.errors import PresetError
 from artdiff.grid import levels
+from artdiff.guidance.setup import Setup
 from artdiff.inversion import invert
 from artdiff.noise import Level, Schedule
 from artdiff.plan import Plan
 from artdiff.random import Noise
-from artdiff.setup import Setup
 from artdiff.texts import Texts
 from artdiff.timeline import FrameJob
 

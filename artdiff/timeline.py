@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 from pydantic import BaseModel
 
 from artdiff.curve import Curve, Held, Position, ease, locate
-from artdiff.parts.prompt import Prompt
 from artdiff.preset import Preset
+from artdiff.preset.prompt import Prompt
 
 if TYPE_CHECKING:
     import numpy as np

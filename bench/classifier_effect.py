@@ -33,10 +33,10 @@ from artdiff import (
     load_classifier,
 )
 from artdiff.api import prepare
-from artdiff.draft import Draft, overlay
 from artdiff.evaluation.bootstrap import counts, interval
 from artdiff.evaluation.judge import Judge as TraitJudge
 from artdiff.model import Model
+from artdiff.preset.draft import Draft, overlay
 from artdiff.renderer import load_engine
 from artdiff.train.data import to_images
 from artdiff.user_models import models_folder

@@ -35,8 +35,8 @@ from artdiff import (
     load_encoder,
 )
 from artdiff.api import prepare
-from artdiff.draft import Draft
 from artdiff.evaluation.bootstrap import counts, interval
+from artdiff.preset.draft import Draft
 from artdiff.renderer import load_engine
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -22,9 +22,9 @@ from torch import Tensor
 
 from artdiff.api import prepare
 from artdiff.denoise import bind
-from artdiff.draft import Draft
-from artdiff.guidance import Term, guide
+from artdiff.guidance.guide import Term, guide
 from artdiff.noise import Level
+from artdiff.preset.draft import Draft
 from artdiff.random import Noise
 from artdiff.registry import Selection, create_registry
 from artdiff.renderer import load_engine

@@ -18,7 +18,7 @@ import numpy as np
 
 from artdiff import Engine, Model, Registry, create_registry
 from artdiff.api import prepare
-from artdiff.draft import Draft
+from artdiff.preset.draft import Draft
 from artdiff.renderer import load_model
 
 PROMPTS = (

@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from artdiff import SAMPLERS, Flow, Noise, create_registry, levels
 from artdiff.api import prepare
-from artdiff.draft import Draft, overlay
+from artdiff.preset.draft import Draft, overlay
 from artdiff.renderer import load_engine
 from artdiff.sample import sample
 from artdiff.testing import Posterior

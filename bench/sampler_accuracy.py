@@ -34,9 +34,9 @@ from artdiff.noise import DiscreteTable, Level
 from artdiff.random import Noise
 from artdiff.sample import sample
 from artdiff.samplers import SAMPLERS
-from artdiff.solver import Solver
-from artdiff.tune import Effort, tune
-from artdiff.tune_path import distance, ends, reference
+from artdiff.tune.fit import Effort, tune
+from artdiff.tune.path import distance, ends, reference
+from artdiff.tune.solver import Solver
 
 STORE = Path(__file__).with_suffix(".json")
 CALLS = (5, 8, 10, 15, 20)

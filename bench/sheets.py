@@ -35,8 +35,8 @@ from tqdm import tqdm
 
 from artdiff import Registry, Selection, contact_sheet, create_registry
 from artdiff.api import prepare
-from artdiff.draft import Draft, overlay
-from artdiff.preset_file import draft_preset
+from artdiff.preset.draft import Draft, overlay
+from artdiff.preset.file import draft_preset
 from artdiff.renderer import load_engine
 
 HERE = Path(__file__).parent

@@ -27,7 +27,7 @@ from PIL import Image
 
 from artdiff import contact_sheet, create_registry, image
 from artdiff.api import prepare
-from artdiff.draft import Draft
+from artdiff.preset.draft import Draft
 from artdiff.renderer import load_engine
 from artdiff_plugins.scenes.dataset import Scenes
 from artdiff_plugins.upscaling.enlarge import enlarge, opened

@@ -120,8 +120,8 @@ def preset_keys() -> str:
     """Tables of all keys, from the schema that checks presets."""
     from artdiff.curve import Curve
     from artdiff.preset import Preset
+    from artdiff.preset.schema import preset_schema
     from artdiff.registry import create_registry
-    from artdiff.schema import preset_schema
 
     registry = create_registry()
     schema = preset_schema(registry)
@@ -184,7 +184,7 @@ def preset_keys() -> str:
 def plain(value: Any) -> Any:
     """A default as it would stand in a file: a curve of one value is that value."""
     from artdiff.curve import Curve
-    from artdiff.parts.sampler import GridPart
+    from artdiff.preset.sampler import GridPart
 
     if isinstance(value, GridPart):
         return value.name

@@ -100,8 +100,8 @@ def grids() -> None:
 
 def pace() -> None:
     """What `artdiff pace dawn-to-night` measures."""
-    from artdiff.pacing import measure_pace
-    from artdiff.pacing_chart import chart
+    from artdiff.film.pace import measure_pace
+    from artdiff.film.pace_chart import chart
 
     registry = artdiff.create_registry()
     plan = prepare("dawn-to-night", registry).plan

@@ -12,20 +12,21 @@ ROOT = Path(__file__).parent.parent
 ORDER = """
     errors hookspecs progress openclip options
     noise spacing grids.times grids.ratios grids.entries grid random denoise process vlb sample
-    inversion solver
+    inversion tune.solver
     samplers.weights samplers.ddpm samplers.ddim samplers.euler samplers.heun samplers.dpmpp
     samplers.dpmpp_single samplers.dpmpp_three samplers.adams samplers.unipc samplers.lcm
     samplers.restart samplers.adaptive samplers.tuned samplers
     guiders.rows guiders.guider guiders.cfg guiders.apg guiders.cfg_zero guiders.tangential
     guiders.weakened guiders.autoguidance guiders
-    gradients terms bending guidance tune_path tune
+    guidance.gradients guidance.terms guidance.bending guidance.guide tune.path tune.fit
     nn.attention nn.narrow nn.threads nn.codec nn.text nn.told nn.latent_transformer
     nn.unet_blocks nn.unet nn.unet_superres nn.unet_classifier nn.enlarger nn.judge
     nn.unet_facts nn.labels encoders
-    quality model guiders.fit tiles user_models tuned curve registry
-    parts.part parts.prompt parts.sampler parts.guidance parts.frames preset
-    draft check preset_file timeline plan choosing matching term_tracks resolve schema scaffold
-    files frames sheet webp video guidance_profile guidance_chart
+    quality model guiders.fit tiles user_models tune.file curve registry
+    preset.part preset.prompt preset.sampler preset.guidance preset.frames preset
+    preset.draft preset.check preset.file timeline plan plan.choosing plan.matching plan.tracks
+    plan.resolve preset.schema scaffold
+    files frames film.sheet film.webp film.video guidance.profile guidance.chart
     train.recipe train.draws train.losses train.diffusion_losses train.ema train.checkpoint
     train.data train.examples train.optim train.report train.ranks train.precision train.task
     train.autoencoder train.latents train.heads train.denoiser train.diffusion train.classifier
@@ -38,8 +39,8 @@ ORDER = """
     evaluation.exam_report evaluation.exam_page
     backends.latent_transformer backends.starter backends.unet backends.adm builtins
     importers.weights importers.adm importers.card importers.add
-    upsampling setup verdicts texts starting plan_terms engine renderer api tuning tuned_chart
-    pacing pacing_chart
+    upsampling guidance.setup guidance.verdicts texts starting guidance.plan_terms engine renderer
+    api tune.run tune.chart film.pace film.pace_chart
     evaluation.subject evaluation.run evaluation.exam_marks evaluation.examine
     testing.findings testing.oracles testing.toys testing.terms testing.samplers testing.guiders
     testing.pieces
@@ -50,11 +51,11 @@ ORDER = """
 """.split()
 NO_TORCH = {
     "errors", "hookspecs", "progress", "openclip", "options", "spacing", "quality", "model",
-    "curve", "registry", "preset", "draft", "check", "preset_file", "timeline", "plan", "choosing",
-    "matching", "term_tracks", "resolve", "schema", "scaffold", "files", "frames", "sheet",
-    "webp", "video", "backends.starter", "backends.adm", "user_models", "solver", "tuned",
-    "tuning", "tuned_chart", "guidance_profile", "guidance_chart", "builtins", "renderer", "api",
-    *(name for name in ORDER if name.startswith(("cli.", "parts."))),
+    "curve", "registry", "preset", "timeline", "plan", "plan.choosing", "plan.matching",
+    "plan.tracks", "plan.resolve", "scaffold", "files", "frames", "film.sheet", "film.webp",
+    "film.video", "backends.starter", "backends.adm", "user_models", "tune.solver", "tune.file",
+    "tune.run", "tune.chart", "guidance.profile", "guidance.chart", "builtins", "renderer", "api",
+    *(name for name in ORDER if name.startswith(("cli.", "preset."))),
 }  # fmt: skip
 """What is there before a model is needed: no torch, moviepy or skia when it is imported."""
 
@@ -87,8 +88,8 @@ def imports(path, module, top=False):
 
 OURS = dict(modules(ROOT / "artdiff"))
 PACKAGES = {
-    "", "grids", "parts", "nn", "train", "backends", "cli", "train.recipes", "starter",
-    "importers", "evaluation",
+    "", "grids", "nn", "guidance", "tune", "film", "train", "backends", "cli", "train.recipes",
+    "starter", "importers", "evaluation",
 }  # fmt: skip
 
 

@@ -14,17 +14,17 @@ from training import Shapes, codec_recipe, parse_recipe, pixel_recipe, validatio
 from artdiff import Noise, create_registry, guide
 from artdiff.backends.unet import NoisyClassifier, helper, load_classifier
 from artdiff.denoise import GaussianDenoiser, MixtureDenoiser, bind
-from artdiff.draft import Draft, override
 from artdiff.errors import ModelError, PresetError
 from artdiff.grid import levels
-from artdiff.guidance import Term
+from artdiff.guidance.guide import Term
+from artdiff.guidance.setup import Setup
 from artdiff.importers.add import add
 from artdiff.model import ModelCard
 from artdiff.noise import Flow, Level, VPLinear
-from artdiff.resolve import resolve
+from artdiff.plan.resolve import resolve
+from artdiff.preset.draft import Draft, override
 from artdiff.sample import sample
 from artdiff.samplers import Heun
-from artdiff.setup import Setup
 from artdiff.testing import check_guidance, toy_setup
 from artdiff.train import loop
 from artdiff.train.examples import read_labels

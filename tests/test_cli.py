@@ -489,7 +489,7 @@ def test_a_bug_is_one_line_or_a_traceback(run, monkeypatch, capsys):
     def broken(*args, **options):
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("artdiff.resolve.resolve", broken)
+    monkeypatch.setattr("artdiff.plan.resolve.resolve", broken)
     monkeypatch.setattr("artdiff.api.resolve", broken)
     code, _, err = run("plan", "film.toml")
     assert code == 1 and err.count("\n") == 1 and "ZeroDivisionError" in err and "bug" in err

@@ -19,13 +19,13 @@ if find_spec("open_clip") is None:
 from tiny_encoder import CONFIG, write_tiny_encoder
 
 import artdiff
-from artdiff.draft import Draft
 from artdiff.engine import Engine
 from artdiff.grid import levels
 from artdiff.noise import Flow
 from artdiff.openclip import import_open_clip
+from artdiff.plan.resolve import resolve
+from artdiff.preset.draft import Draft
 from artdiff.random import Noise
-from artdiff.resolve import resolve
 from artdiff.testing import check_guidance
 from artdiff.testing.toys import toy_pictures, toy_setup
 from artdiff.timeline import FrameJob, Start

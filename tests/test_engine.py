@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 
 import artdiff
 from artdiff.api import prepare
-from artdiff.draft import Draft, overlay
 from artdiff.hookspecs import hookimpl
+from artdiff.preset.draft import Draft, overlay
 from artdiff.random import Noise
 from artdiff.renderer import load_engine
 from artdiff.starting import slerp

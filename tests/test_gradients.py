@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from artdiff.gradients import QUANTILE, clamped, geometry, rms, shares
+from artdiff.guidance.gradients import QUANTILE, clamped, geometry, rms, shares
 
 ROWS, TERMS = 5, 4
 MODES = ["sum", "balanced", "projected", "priority"]

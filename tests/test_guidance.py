@@ -9,7 +9,7 @@ import torch
 from artdiff.denoise import GaussianDenoiser, bind
 from artdiff.errors import ModelError, PluginError
 from artdiff.grid import levels
-from artdiff.guidance import Term, guide, noise_at
+from artdiff.guidance.guide import Term, guide, noise_at
 from artdiff.guiders import cfg
 from artdiff.noise import Flow, Level, VPLinear
 from artdiff.random import Noise

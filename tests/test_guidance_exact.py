@@ -16,7 +16,7 @@ import torch
 
 from artdiff.denoise import GaussianDenoiser, MixtureDenoiser, bind
 from artdiff.grid import levels
-from artdiff.guidance import Term, guide
+from artdiff.guidance.guide import Term, guide
 from artdiff.noise import Flow, VPLinear
 from artdiff.random import Noise
 from artdiff.sample import sample

@@ -26,10 +26,10 @@ from tiny_encoder import write_tiny_encoder
 
 import artdiff
 from artdiff.api import prepare
-from artdiff.draft import Draft
 from artdiff.hookspecs import hookimpl
 from artdiff.model import ModelCard
 from artdiff.nn.unet_facts import NetworkFacts
+from artdiff.preset.draft import Draft
 from artdiff.renderer import load_engine
 from artdiff.testing.toys import toy_pictures
 

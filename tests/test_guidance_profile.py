@@ -14,12 +14,12 @@ from pydantic import BaseModel
 import artdiff
 from artdiff.api import prepare
 from artdiff.cli import cli, main
-from artdiff.draft import Draft, overlay
 from artdiff.errors import PresetError
-from artdiff.guidance import Look
-from artdiff.guidance_chart import chart
-from artdiff.guidance_profile import GuidanceProfile, profile_path
+from artdiff.guidance.chart import chart
+from artdiff.guidance.guide import Look
+from artdiff.guidance.profile import GuidanceProfile, profile_path
 from artdiff.hookspecs import hookimpl
+from artdiff.preset.draft import Draft, overlay
 from artdiff.random import Noise
 from artdiff.renderer import load_engine
 

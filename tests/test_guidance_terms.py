@@ -9,7 +9,7 @@ from artdiff.curve import Curve
 from artdiff.denoise import GaussianDenoiser
 from artdiff.errors import ModelError, PluginError
 from artdiff.grid import levels
-from artdiff.guidance import Term, guide
+from artdiff.guidance.guide import Term, guide
 from artdiff.noise import Flow, Level
 from artdiff.random import Noise
 

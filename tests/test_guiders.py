@@ -13,7 +13,7 @@ from torch import nn
 from artdiff.denoise import NetDenoiser, VarianceDenoiser, bind
 from artdiff.errors import ModelError, PluginError
 from artdiff.grid import levels
-from artdiff.guidance import Term, guide
+from artdiff.guidance.guide import Term, guide
 from artdiff.guiders import (
     APG,
     CFG,

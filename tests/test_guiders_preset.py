@@ -12,15 +12,15 @@ from safetensors.torch import load_file, save_file
 
 import artdiff
 from artdiff.api import estimate, prepare
-from artdiff.draft import Draft, overlay, override
 from artdiff.errors import ModelError, PresetError
 from artdiff.guiders import GUIDERS
 from artdiff.hookspecs import hookimpl
 from artdiff.model import ModelCard
-from artdiff.preset_file import draft_preset
+from artdiff.plan.resolve import resolve
+from artdiff.preset.draft import Draft, overlay, override
+from artdiff.preset.file import draft_preset
+from artdiff.preset.schema import preset_schema
 from artdiff.renderer import load_engine
-from artdiff.resolve import resolve
-from artdiff.schema import preset_schema
 
 COMMON = ["model=tiny", "prompt=a red fox", "sampler.steps=3", "frames.count=2"]
 
@@ -218,7 +218,7 @@ def test_the_schema_knows_the_options(registry):
 
 
 def test_options_do_not_hide_common_keys(registry):
-    from artdiff.parts.guidance import GuidancePart
+    from artdiff.preset.guidance import GuidancePart
 
     for entry in registry.entries("guiders").values():
         assert not set(entry.value.Options.model_fields) & set(GuidancePart.model_fields)

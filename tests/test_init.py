@@ -10,10 +10,10 @@ from pydantic import BaseModel
 
 import artdiff
 from artdiff.api import prepare
-from artdiff.draft import Draft, overlay
 from artdiff.errors import PluginError, PresetError
 from artdiff.frames import load_mask
 from artdiff.hookspecs import hookimpl
+from artdiff.preset.draft import Draft, overlay
 from artdiff.renderer import load_engine
 from artdiff.starting import slerp
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 import artdiff
 from artdiff.denoise import bind
 from artdiff.grid import levels
-from artdiff.guidance import guide
+from artdiff.guidance.guide import guide
 from artdiff.noise import EDM, Flow, VPCosine, VPLinear
 from artdiff.random import Noise
 from artdiff.sample import sample

@@ -7,8 +7,8 @@ from PIL import Image
 
 import artdiff
 from artdiff.api import prepare
-from artdiff.draft import Draft, overlay
 from artdiff.errors import PresetError
+from artdiff.preset.draft import Draft, overlay
 from artdiff.renderer import load_engine
 from artdiff_plugins.inpainting.command import inpaint, outpaint
 from artdiff_plugins.inpainting.files import read_mask

@@ -147,8 +147,8 @@ def test_a_head_that_runs_code_is_refused(aesthetic, tmp_path):
 
 @pytest.mark.skipif(find_spec("open_clip") is None, reason="open_clip is not installed")
 def test_heads_are_named_in_presets_by_their_files(registry):
-    from artdiff.draft import Draft
-    from artdiff.resolve import resolve
+    from artdiff.plan.resolve import resolve
+    from artdiff.preset.draft import Draft
 
     terms = {"beauty": {"use": "aesthetic", "head": "nowhere.pth"}}
     with pytest.raises(artdiff.PresetError, match=r"terms\.beauty\.head: no such file"):

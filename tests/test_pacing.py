@@ -9,11 +9,11 @@ from PIL import Image
 from artdiff.api import prepare
 from artdiff.cli import main
 from artdiff.curve import Curve
-from artdiff.draft import Draft
 from artdiff.errors import PresetError
 from artdiff.evaluation.exam import film_steps
-from artdiff.pacing import Pace, measure_pace, refine, simplify
+from artdiff.film.pace import Pace, measure_pace, refine, simplify
 from artdiff.preset import Preset
+from artdiff.preset.draft import Draft
 from artdiff.renderer import load_engine
 from artdiff.timeline import Score
 

@@ -8,16 +8,16 @@ from functools import partial
 import pytest
 from pydantic import BaseModel, Field
 
-from artdiff.draft import Draft, overlay, override
 from artdiff.errors import ModelError, PluginError, PresetError
 from artdiff.grid import GRIDS, levels
 from artdiff.hookspecs import hookimpl
 from artdiff.model import ModelCard
 from artdiff.noise import DiscreteTable
 from artdiff.plan import Chosen
-from artdiff.preset_file import draft_preset
+from artdiff.plan.resolve import resolve
+from artdiff.preset.draft import Draft, overlay, override
+from artdiff.preset.file import draft_preset
 from artdiff.registry import Selection, create_registry
-from artdiff.resolve import resolve
 
 
 class Plugin:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from artdiff.check import check, validate
-from artdiff.draft import Draft, assign, overlay, override, underlay
 from artdiff.errors import PresetError
 from artdiff.preset import Preset
-from artdiff.preset_file import read_preset
+from artdiff.preset.check import check, validate
+from artdiff.preset.draft import Draft, assign, overlay, override, underlay
+from artdiff.preset.file import read_preset
 
 
 def nobody(name):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import artdiff
-from artdiff.preset_file import draft_preset
-from artdiff.resolve import resolve
+from artdiff.plan.resolve import resolve
+from artdiff.preset.file import draft_preset
 
 PRESETS = sorted(p for p in Path(str(files("artdiff.presets"))).glob("*.toml"))
 TINY = {"model": "tiny", "width": 32, "height": 32, "sampler.steps": 2}

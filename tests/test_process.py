@@ -19,7 +19,7 @@ from artdiff.denoise import (
 )
 from artdiff.errors import ModelError
 from artdiff.grid import levels
-from artdiff.guidance import Term, guide
+from artdiff.guidance.guide import Term, guide
 from artdiff.guiders import cfg
 from artdiff.noise import Flow, Level, VPLinear
 from artdiff.process import BETAS, Process, make_betas, parse_spacing, respace

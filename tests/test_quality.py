@@ -10,17 +10,17 @@ import torch
 
 from artdiff.api import estimate, image, prepare, render
 from artdiff.cli import cli, main
-from artdiff.draft import Draft, overlay, override
 from artdiff.errors import ModelError, PresetError
 from artdiff.frames import FrameStore, key_of
 from artdiff.hookspecs import hookimpl
 from artdiff.importers.add import add
 from artdiff.model import ModelCard
 from artdiff.nn.latent_transformer import LatentTransformer
+from artdiff.plan.resolve import resolve
+from artdiff.preset.draft import Draft, overlay, override
 from artdiff.quality import Distilled
 from artdiff.registry import Registry, Selection, create_registry
 from artdiff.renderer import load_engine
-from artdiff.resolve import resolve
 from artdiff.train.checkpoint import write_tensors
 from artdiff.train.denoiser import load_denoiser
 

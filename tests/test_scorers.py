@@ -7,12 +7,12 @@ from PIL import Image
 from torch.nn import functional as F
 
 from artdiff import create_registry
-from artdiff.draft import Draft, override
 from artdiff.errors import FrameError, PresetError
+from artdiff.guidance.setup import Setup
 from artdiff.noise import Flow, Level
+from artdiff.plan.resolve import resolve
+from artdiff.preset.draft import Draft, override
 from artdiff.random import Noise
-from artdiff.resolve import resolve
-from artdiff.setup import Setup
 from artdiff.testing import check_guidance, gradient_error, toy_pictures, toy_setup
 
 SIZE = 32

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image, ImageFont
 
 from artdiff.errors import FrameError
+from artdiff.film.sheet import contact_sheet, film_strip, spread, wrap
 from artdiff.frames import FrameStore
-from artdiff.sheet import contact_sheet, film_strip, spread, wrap
 
 FONT = ImageFont.load_default(14)
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255), (255, 0, 255)]

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 
 from artdiff.denoise import GaussianDenoiser, MixtureDenoiser, bind
 from artdiff.grid import levels
-from artdiff.guidance import Term, guide
+from artdiff.guidance.guide import Term, guide
 from artdiff.noise import EDM, Flow, Level, VPCosine, VPLinear
 from artdiff.random import Noise
 from artdiff.sample import sample, transfer

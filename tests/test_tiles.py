@@ -10,13 +10,13 @@ from torch import nn
 
 from artdiff.backends.latent_transformer import load
 from artdiff.denoise import GaussianDenoiser, NetDenoiser, VarianceNetDenoiser, answering
-from artdiff.draft import Draft
 from artdiff.engine import Engine
 from artdiff.errors import PresetError
 from artdiff.model import ModelCard
 from artdiff.noise import Flow, Level
+from artdiff.plan.resolve import resolve
+from artdiff.preset.draft import Draft
 from artdiff.random import Noise
-from artdiff.resolve import resolve
 from artdiff.tiles import (
     TiledCodec,
     Tiling,

@@ -6,8 +6,8 @@ import pickle
 import pytest
 
 from artdiff.curve import Curve
-from artdiff.parts.prompt import Prompt
 from artdiff.preset import Preset
+from artdiff.preset.prompt import Prompt
 from artdiff.timeline import FrameJob, Score, Start, Term, TermTrack, blend
 
 

@@ -15,8 +15,8 @@ from artdiff.noise import EDM, Flow, Level, VPLinear
 from artdiff.random import Noise
 from artdiff.sample import sample
 from artdiff.samplers import DPMpp2M
-from artdiff.solver import Solver
-from artdiff.tune import (
+from artdiff.tune.file import read_file
+from artdiff.tune.fit import (
     Effort,
     chunked,
     fit,
@@ -27,9 +27,9 @@ from artdiff.tune import (
     tune,
     work,
 )
-from artdiff.tune_path import Path, distance, ends, reference
-from artdiff.tuned import read_file
-from artdiff.tuning import captions
+from artdiff.tune.path import Path, distance, ends, reference
+from artdiff.tune.run import captions
+from artdiff.tune.solver import Solver
 
 DRAW = torch.Generator().manual_seed(3)
 MIXTURE = bind(
@@ -166,7 +166,7 @@ def test_gradients_flow_as_finite_differences_say(path):
         rows = rows + torch.diag(1 - keeps - past)
         rows = rows + torch.zeros(3, 3).double().index_put(
             (torch.tensor([1]), torch.tensor([0])), weight)
-        from artdiff.tune import _walk
+        from artdiff.tune.fit import _walk
         return (_walk(MIXTURE, few.start, fractions, keeps, rows) - few.end).square().sum()
 
     inputs = tuple(torch.tensor(v).double().requires_grad_()

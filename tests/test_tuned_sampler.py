@@ -9,21 +9,21 @@ import torch
 
 from artdiff.api import prepare
 from artdiff.denoise import MixtureDenoiser, bind
-from artdiff.draft import Draft, overlay, override
 from artdiff.engine import Engine
 from artdiff.errors import ModelError, ModelWarning, PresetError
 from artdiff.model import ModelCard
 from artdiff.noise import EDM, Flow, VPCosine, VPLinear
+from artdiff.plan.resolve import resolve
+from artdiff.preset.draft import Draft, overlay, override
 from artdiff.random import Noise
 from artdiff.renderer import load_engine
-from artdiff.resolve import resolve
 from artdiff.sample import sample
 from artdiff.samplers import DDIM, SAMPLERS, Tuned
-from artdiff.solver import Solver
 from artdiff.starting import levels_of
-from artdiff.tune import solve
-from artdiff.tuned import Guided, TunedFile, Tuning, home, read_file, read_tuned, solver_of
-from artdiff.tuning import save_tuned
+from artdiff.tune.file import Guided, TunedFile, Tuning, home, read_file, read_tuned, solver_of
+from artdiff.tune.fit import solve
+from artdiff.tune.run import save_tuned
+from artdiff.tune.solver import Solver
 
 SOLVER = Solver(
     fractions=(0.95, 0.6, 0.25),

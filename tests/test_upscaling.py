@@ -14,7 +14,6 @@ from training import Shapes, losses, validations
 
 import artdiff
 from artdiff.api import prepare
-from artdiff.draft import Draft
 from artdiff.errors import ModelError, PresetError
 from artdiff.importers.add import add
 from artdiff.model import ModelCard
@@ -23,6 +22,7 @@ from artdiff.nn.unet import UNetConfig
 from artdiff.nn.unet_facts import NetworkFacts, ProcessFacts
 from artdiff.nn.unet_superres import SuperResUNet
 from artdiff.noise import Flow, Level, diffuse
+from artdiff.preset.draft import Draft
 from artdiff.random import Noise
 from artdiff.renderer import load_engine
 from artdiff.train import loop

@@ -9,8 +9,8 @@ from PIL import Image
 
 import artdiff
 from artdiff.api import image, prepare
-from artdiff.draft import Draft
 from artdiff.errors import FrameError, PresetError
+from artdiff.preset.draft import Draft
 from artdiff.renderer import load_engine
 from artdiff_plugins.variations.command import command
 from artdiff_plugins.variations.settings import by_subseed, fitting_note, sized, toml

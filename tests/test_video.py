@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from artdiff.errors import FrameError, MachineError, VideoError
+from artdiff.film.video import FORMATS, encode, parse_fps, probe
 from artdiff.frames import FrameStore
-from artdiff.video import FORMATS, encode, parse_fps, probe
 
 SUFFIXES = list(FORMATS)
 
@@ -242,14 +242,14 @@ def test_a_failed_film_leaves_the_old_one(tmp_path, suffix):
 
 
 def test_ffmpeg_refusals_are_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("artdiff.video._arguments", lambda *_: ("nocodec", []))
+    monkeypatch.setattr("artdiff.film.video._arguments", lambda *_: ("nocodec", []))
     with pytest.raises(VideoError, match=r"ffmpeg could not write the \.mp4 film: .*nocodec"):
         encode(film(200, 128, 128), 24, tmp_path / "film.mp4")
     assert leftovers(tmp_path) == []
 
 
 def test_a_film_with_a_lost_frame_is_refused(tmp_path, monkeypatch):
-    import artdiff.video as video
+    import artdiff.film.video as video
 
     real = video._arguments
 
@@ -265,7 +265,7 @@ def test_a_film_with_a_lost_frame_is_refused(tmp_path, monkeypatch):
 
 
 def test_a_film_of_another_speed_is_refused(tmp_path, monkeypatch):
-    import artdiff.video as video
+    import artdiff.film.video as video
 
     real = video._arguments
     monkeypatch.setattr(
@@ -306,7 +306,7 @@ def test_a_full_disk(tiny_disk, suffix):
 ENDLESS = """
 import itertools, sys
 import numpy as np
-from artdiff.video import encode
+from artdiff.film.video import encode
 image = np.zeros((64, 64, 3), np.uint8)
 encode(itertools.repeat(image), 24, sys.argv[1], on_frame=lambda i: i == 40 and print(flush=True))
 """
@@ -377,7 +377,8 @@ def test_probe_reads_webp_of_other_programs(tmp_path):
 
 
 def test_importing_does_not_import_moviepy_or_torch():
-    code = "import sys, json, artdiff.video, artdiff.sheet; print(json.dumps(list(sys.modules)))"
+    code = "import sys, json, artdiff.film.video, artdiff.film.sheet;"
+    code += "print(json.dumps(list(sys.modules)))"
     cwd, env = Path(__file__).parents[1], dict(os.environ)
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=cwd, env=env)
     assert not {"moviepy", "torch"} & set(json.loads(out.stdout))

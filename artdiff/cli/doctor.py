@@ -65,9 +65,9 @@ def _plugins() -> str:
 
 
 def _presets() -> str:
-    from artdiff.preset_file import draft_preset
+    from artdiff.plan.resolve import resolve
+    from artdiff.preset.file import draft_preset
     from artdiff.registry import create_registry
-    from artdiff.resolve import resolve
 
     registry = create_registry()
     names = list(registry.entries("presets"))

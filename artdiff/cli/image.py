@@ -59,8 +59,8 @@ def command(
     """Make pictures of PROMPT."""
     from artdiff.api import image, write_chart, write_images
     from artdiff.frames import key_of
-    from artdiff.guidance_chart import FRAMES
-    from artdiff.guidance_profile import GuidanceProfile, profile_path
+    from artdiff.guidance.chart import FRAMES
+    from artdiff.guidance.profile import GuidanceProfile, profile_path
     from artdiff.progress import progress
 
     values = {

@@ -37,7 +37,7 @@ def list_models() -> None:
 def show(name: str) -> None:
     """Show the card of a model: what it draws, from what data, under which licence."""
     from artdiff.registry import create_registry
-    from artdiff.tuned import read_tuned
+    from artdiff.tune.file import read_tuned
     from artdiff.user_models import user_cards
 
     try:

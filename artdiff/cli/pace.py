@@ -30,8 +30,8 @@ def command(
     makes every frame change by about as much: `artdiff pace film.toml >> film.toml`.
     """
     from artdiff.api import prepare
-    from artdiff.pacing import measure_pace
-    from artdiff.pacing_chart import chart
+    from artdiff.film.pace import measure_pace
+    from artdiff.film.pace_chart import chart
     from artdiff.progress import progress
     from artdiff.registry import Selection, create_registry
 

@@ -33,9 +33,9 @@ def list_presets() -> None:
 @click.option("--resolved", is_flag=True, help="With defaults and what it extends, as JSON.")
 def show(preset: str, resolved: bool) -> None:
     """Show PRESET as it is written, or with every value it ends up with."""
-    from artdiff.preset_file import draft_preset, find_preset
+    from artdiff.plan.resolve import resolve
+    from artdiff.preset.file import draft_preset, find_preset
     from artdiff.registry import create_registry
-    from artdiff.resolve import resolve
 
     registry = create_registry()
     if resolved:
@@ -53,7 +53,7 @@ def show(preset: str, resolved: bool) -> None:
 @command.command("schema")
 def schema() -> None:
     """Print the JSON Schema of presets, for editors that complete and check TOML."""
+    from artdiff.preset.schema import preset_schema
     from artdiff.registry import create_registry
-    from artdiff.schema import preset_schema
 
     click.echo(json.dumps(preset_schema(create_registry()), indent=2))

@@ -41,8 +41,8 @@ def command(
     labels: bool,
 ) -> None:
     """Draw a contact sheet of SOURCES: frame folders, or single PNG files."""
+    from artdiff.film.sheet import contact_sheet, film_strip
     from artdiff.frames import FrameStore, read_settings, save_picture
-    from artdiff.sheet import contact_sheet, film_strip
 
     paths: list[Path] = []
     for source in sources:

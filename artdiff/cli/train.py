@@ -45,8 +45,8 @@ def command(
     """
     import torch
 
-    from artdiff.check import validate
-    from artdiff.draft import Draft
+    from artdiff.preset.check import validate
+    from artdiff.preset.draft import Draft
     from artdiff.registry import create_registry
     from artdiff.train.kinds import load_recipe
     from artdiff.train.loop import train

@@ -92,9 +92,9 @@ def tune_model(
     found is kept for `sampler = "tuned"`; what is there already is not done again.
     """
     from artdiff.registry import Selection, create_registry
-    from artdiff.tuned import FILE, TunedFile, home, read_file
-    from artdiff.tuned_chart import chart, table
-    from artdiff.tuning import Request, guided_of
+    from artdiff.tune.chart import chart, table
+    from artdiff.tune.file import FILE, TunedFile, home, read_file
+    from artdiff.tune.run import Request, guided_of
 
     if more and not steps:
         raise PresetError(
@@ -146,7 +146,7 @@ def _run(
     """Tune the missing counts; each is saved as soon as it is found."""
     from artdiff.progress import progress
     from artdiff.renderer import load_engine
-    from artdiff.tuning import begin, save_tuned, tune_count
+    from artdiff.tune.run import begin, save_tuned, tune_count
 
     model = load_engine(plan, registry).model
     with progress(total=request.calls(missing), unit="call", desc="reference") as bar:
@@ -170,7 +170,7 @@ def _run(
 def _plan(registry: Registry, model: str, steps: int) -> Plan:
     """The model's own defaults at so many steps, with the untuned sampler."""
     from artdiff.api import prepare
-    from artdiff.draft import Draft
+    from artdiff.preset.draft import Draft
 
     known = registry.entries("models")
     if model not in known:
@@ -193,10 +193,10 @@ def _prompts(
     registry: Registry, plan: Plan, file: Path | None, count: int
 ) -> tuple[list[str], list[str]]:
     """Prompts to tune on, and prompts of the hold-out."""
-    from artdiff.check import validate
-    from artdiff.draft import Draft
     from artdiff.model import TrainedOn
-    from artdiff.tuning import captions
+    from artdiff.preset.check import validate
+    from artdiff.preset.draft import Draft
+    from artdiff.tune.run import captions
 
     if file is not None:
         lines = [line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]

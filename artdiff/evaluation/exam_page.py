@@ -15,7 +15,7 @@ import numpy as np
 from artdiff.evaluation.exam import Film
 from artdiff.evaluation.exam_report import FLICKER, Examination
 from artdiff.evaluation.page import STYLE
-from artdiff.sheet import contact_sheet, film_strip
+from artdiff.film.sheet import contact_sheet, film_strip
 
 __all__ = ["Shown", "examination_page"]
 

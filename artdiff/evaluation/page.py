@@ -12,7 +12,7 @@ from PIL import Image
 
 from artdiff.evaluation.features import PictureRow
 from artdiff.evaluation.report import Evaluation
-from artdiff.sheet import contact_sheet
+from artdiff.film.sheet import contact_sheet
 
 __all__ = ["evaluation_page", "grid"]
 

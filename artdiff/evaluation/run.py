@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from artdiff.api import OnFrame
-from artdiff.check import validate
-from artdiff.draft import Draft
 from artdiff.errors import PresetError
 from artdiff.evaluation.features import FeatureExtractor, Features, extract
 from artdiff.evaluation.measure import FEWEST, SHARE, choose_metrics, measure, possible
@@ -20,6 +18,8 @@ from artdiff.evaluation.report import PAGE, RECORD, Evaluation
 from artdiff.evaluation.subject import Subject, find_real, find_subject, text_digest
 from artdiff.files import save_bytes
 from artdiff.plan import Plan
+from artdiff.preset.check import validate
+from artdiff.preset.draft import Draft
 from artdiff.registry import Registry, Selection, create_registry
 
 __all__ = ["evaluate"]

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from artdiff.api import OnFrame, prepare
-from artdiff.check import validate
-from artdiff.draft import Draft, overlay
 from artdiff.errors import PluginError, PresetError, nearest
 from artdiff.evaluation.pictures import (
     DatasetPictures,
@@ -23,6 +21,8 @@ from artdiff.evaluation.pictures import (
 from artdiff.frames import FrameStore, key_of
 from artdiff.model import HELD_OUT, ModelCard, TrainedOn
 from artdiff.plan import Plan
+from artdiff.preset.check import validate
+from artdiff.preset.draft import Draft, overlay
 from artdiff.registry import Registry
 from artdiff.renderer import LocalRenderer
 from artdiff.timeline import FrameJob, FrameSource

@@ -20,7 +20,7 @@ from artdiff.importers.weights import read_weights
 from artdiff.model import ModelCard
 from artdiff.nn.unet_facts import KINDS, NetworkFacts
 from artdiff.train.checkpoint import write_tensors
-from artdiff.tuned import FILE as TUNED
+from artdiff.tune.file import FILE as TUNED
 from artdiff.user_models import models_folder
 
 WEIGHTS, CARD = "model.safetensors", "card.toml"

@@ -13,7 +13,7 @@ from artdiff.denoise import Denoise
 from artdiff.noise import Level, Schedule, time_of
 from artdiff.random import Noise
 from artdiff.sample import transfer
-from artdiff.solver import Solver
+from artdiff.tune.solver import Solver
 
 __all__ = ["Tuned"]
 

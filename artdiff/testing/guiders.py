@@ -12,7 +12,7 @@ from artdiff.denoise import Conditioning, Denoiser, bind
 from artdiff.grid import levels
 from artdiff.guiders.guider import PASSES, guided
 from artdiff.noise import Flow, Level, VPLinear
-from artdiff.parts.guidance import GuidancePart
+from artdiff.preset.guidance import GuidancePart
 from artdiff.random import Noise
 from artdiff.sample import sample
 from artdiff.samplers.euler import Euler

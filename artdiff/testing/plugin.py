@@ -13,9 +13,9 @@ import pluggy
 from artdiff.errors import ArtdiffError, ModelError, PluginError
 from artdiff.hookspecs import REGISTRATIONS
 from artdiff.model import ModelCard
-from artdiff.preset_file import draft_preset
+from artdiff.plan.resolve import resolve
+from artdiff.preset.file import draft_preset
 from artdiff.registry import Entry, Registry, Selection, create_registry
-from artdiff.resolve import resolve
 from artdiff.testing.findings import Finding, Report, said
 from artdiff.testing.guiders import check_guider
 from artdiff.testing.loading import alone, find_plugin, registered

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from artdiff.guidance.setup import Setup
+from artdiff.guidance.terms import Sees
 from artdiff.noise import Flow, Level, diffuse
 from artdiff.random import Noise
-from artdiff.setup import Setup
-from artdiff.terms import Sees
 from artdiff.testing.findings import Finding, Report, make_options, repeats, said, same
 from artdiff.testing.toys import toy_pictures, toy_setup
 

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from artdiff.denoise import Conditioning, GaussianDenoiser
+from artdiff.guidance.setup import Setup
 from artdiff.model import Model, ModelCard
 from artdiff.noise import Flow
 from artdiff.preset import Preset
 from artdiff.random import Noise
-from artdiff.setup import Setup
 from artdiff.timeline import Score
 
 __all__ = ["toy_pictures", "toy_score", "toy_setup"]

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from artdiff.errors import PresetError
+from artdiff.film.sheet import contact_sheet
 from artdiff.openclip import import_open_clip
-from artdiff.sheet import contact_sheet
 from artdiff.train.data import Dataset, dataset_key, picture_size, prepare, to_images
 from artdiff.train.draws import batch_indices
 from artdiff.train.recipe import Count, Part, Recipe

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from artdiff.denoise import NetDenoiser, bind
 from artdiff.errors import ModelError, PresetError
+from artdiff.film.sheet import contact_sheet
 from artdiff.grid import levels
 from artdiff.guiders import cfg
 from artdiff.nn.latent_transformer import LatentTransformer, LatentTransformerConfig
@@ -21,7 +22,6 @@ from artdiff.noise import Flow
 from artdiff.random import Noise
 from artdiff.sample import sample
 from artdiff.samplers import DPMpp2M
-from artdiff.sheet import contact_sheet
 from artdiff.train.autoencoder import load_codec
 from artdiff.train.checkpoint import read_tensors
 from artdiff.train.data import Dataset, dataset_key, prepare_latents, to_pictures

@@ -12,7 +12,8 @@ from pydantic import AfterValidator, Field, model_validator
 from torch import Tensor, nn
 
 from artdiff.denoise import NetDenoiser, VarianceNetDenoiser, bind
-from artdiff.guidance import guide
+from artdiff.film.sheet import contact_sheet
+from artdiff.guidance.guide import guide
 from artdiff.guiders import cfg
 from artdiff.nn.unet import UNet, UNetConfig
 from artdiff.nn.unet_blocks import TorsoConfig
@@ -22,7 +23,6 @@ from artdiff.process import Process, respace
 from artdiff.random import Noise
 from artdiff.sample import Sampler, sample
 from artdiff.samplers import DDIM, DDPM
-from artdiff.sheet import contact_sheet
 from artdiff.train.data import Dataset, to_pictures
 from artdiff.train.diffusion_losses import (
     LossSecondMoment,

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from artdiff.denoise import Conditioning, NetDenoiser, bind
 from artdiff.errors import PresetError
+from artdiff.film.sheet import contact_sheet
 from artdiff.grid import levels
 from artdiff.guiders import cfg
 from artdiff.nn.latent_transformer import LatentTransformer
@@ -32,7 +33,6 @@ from artdiff.noise import Flow, shift_time
 from artdiff.random import Noise
 from artdiff.sample import sample
 from artdiff.samplers import DPMpp2M, Euler
-from artdiff.sheet import contact_sheet
 from artdiff.train.autoencoder import load_codec
 from artdiff.train.data import Dataset, dataset_key, prepare_latents, to_pictures
 from artdiff.train.denoiser import load_denoiser

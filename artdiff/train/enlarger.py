@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from artdiff.errors import PresetError
+from artdiff.film.sheet import contact_sheet
 from artdiff.nn.enlarger import Enlarger, EnlargerConfig
 from artdiff.noise import Flow, Level, diffuse
 from artdiff.random import Noise
-from artdiff.sheet import contact_sheet
 from artdiff.train.data import Dataset, dataset_key, prepare, to_images, to_pictures
 from artdiff.train.draws import batch_indices, numpy_draws, row_noise, torch_draws
 from artdiff.train.losses import psnr

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from artdiff.errors import PresetError
+from artdiff.film.sheet import contact_sheet
 from artdiff.nn.unet_superres import SuperResUNet
 from artdiff.random import Noise
-from artdiff.sheet import contact_sheet
 from artdiff.train.data import Dataset, to_pictures
 from artdiff.train.diffusion import SHEET, DiffusionTable, DiffusionTask, Network
 from artdiff.train.recipe import Recipe

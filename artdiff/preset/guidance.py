@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from artdiff.curve import Curve
-from artdiff.parts.part import Part, over_the_walk, within
+from artdiff.preset.part import Part, over_the_walk, within
 
 
 class GuidancePart(Part):

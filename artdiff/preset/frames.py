@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from artdiff.curve import Curve, Position
-from artdiff.parts.part import Part, within
+from artdiff.preset.part import Part, within
 
 
 class InitPart(Part):

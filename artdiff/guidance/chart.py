@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from artdiff.files import save_bytes
+from artdiff.film.sheet import Picture, spread
 from artdiff.frames import load_image
-from artdiff.guidance_profile import Call, GuidanceProfile
-from artdiff.sheet import Picture, spread
+from artdiff.guidance.profile import Call, GuidanceProfile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

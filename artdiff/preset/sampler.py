@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, field_validator
 
-from artdiff.parts.part import Part
+from artdiff.preset.part import Part
 
 
 class GridPart(Part):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from artdiff.draft import Draft, underlay
 from artdiff.errors import ModelError, PluginError, PresetError, nearest
 from artdiff.model import ModelCard
 from artdiff.plan import USUAL_GUIDER, Chosen
 from artdiff.preset import Preset
+from artdiff.preset.draft import Draft, underlay
 from artdiff.quality import LEVELS
 from artdiff.registry import Registry
-from artdiff.tuned import solver_of
+from artdiff.tune.file import solver_of
 
 
 def at_quality(draft: Draft, card: ModelCard) -> tuple[ModelCard, Draft]:

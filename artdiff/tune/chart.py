@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from artdiff.tuned import TunedFile, Tuning
+from artdiff.tune.file import TunedFile, Tuning
 
 __all__ = ["chart", "row", "table"]
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from artdiff.check import validate
-from artdiff.draft import Draft
 from artdiff.errors import PresetError, nearest
 from artdiff.options import Files
-from artdiff.parts.part import Part
 from artdiff.plan import Chosen
+from artdiff.preset.check import validate
+from artdiff.preset.draft import Draft
+from artdiff.preset.part import Part
 from artdiff.registry import Entry, Registry
 
 

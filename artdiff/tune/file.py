@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from artdiff.errors import ModelError, ModelWarning
 from artdiff.model import ModelCard
-from artdiff.solver import Data, Solver
+from artdiff.tune.solver import Data, Solver
 from artdiff.user_models import models_folder
 
 __all__ = ["FILE", "Guided", "TunedFile", "Tuning", "home", "read_file", "read_tuned", "solver_of"]
@@ -78,7 +78,7 @@ def home(card: ModelCard) -> Path:
     name in the user's folder of models.
     """
     folder = Path(str(card.folder))
-    shipped = folder.resolve().is_relative_to(Path(__file__).resolve().parent)
+    shipped = folder.resolve().is_relative_to(Path(__file__).resolve().parents[1])
     own = folder.is_dir() and os.access(folder, os.W_OK) and not shipped
     return (folder if own else models_folder() / card.name) / FILE
 

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from artdiff.guidance import Projection, Term
+from artdiff.guidance.guide import Projection, Term
+from artdiff.guidance.setup import Setup
+from artdiff.guidance.verdicts import accusing, at_frames, expect_finite, expect_picture, judge
 from artdiff.noise import Level
 from artdiff.plan import Plan
 from artdiff.random import Noise
-from artdiff.setup import Setup
 from artdiff.timeline import FrameJob
-from artdiff.verdicts import accusing, at_frames, expect_finite, expect_picture, judge
 
 MOST_TERMS = 64
 """So many terms are kept for the next batch."""

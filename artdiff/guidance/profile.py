@@ -14,7 +14,7 @@ from artdiff.plan import Plan
 from artdiff.timeline import FrameJob
 
 if TYPE_CHECKING:
-    from artdiff.terms import Look
+    from artdiff.guidance.terms import Look
 
 __all__ = ["GuidanceProfile", "check_profiled", "profile_path"]
 
@@ -30,7 +30,7 @@ class GuidanceProfile:
         frames: the calls of each frame in the order in which the sampler made them. A call has
             ``fraction``, of noise; for each term ``loss`` (null where its weight was 0), ``norm``
             and ``share``; ``cosine`` between each two; and ``rms``, ``clamped`` and ``moved``;
-            see `artdiff.guidance.Look`.
+            see `artdiff.guidance.guide.Look`.
     """
 
     def __init__(self) -> None:

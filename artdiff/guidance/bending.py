@@ -1,6 +1,6 @@
 """One call of a guided denoiser: which losses act, their gradients, and the bent x0.
 
-The mathematics is that of `artdiff.guidance.guide`, whose inside this is.
+The mathematics is that of `artdiff.guidance.guide.guide`, whose inside this is.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from torch import Tensor
 
 from artdiff.denoise import Answer, Conditioning
 from artdiff.errors import ModelError, PluginError
-from artdiff.gradients import ClampBy, Combine, clamped, geometry, rms, shares
+from artdiff.guidance.gradients import ClampBy, Combine, clamped, geometry, rms, shares
+from artdiff.guidance.terms import Look, Term, Through
 from artdiff.guiders.rows import per_row, plain
 from artdiff.noise import Level
 from artdiff.random import Noise
-from artdiff.terms import Look, Term, Through
 
 __all__ = ["FAINT", "Active", "Rules", "active_terms", "bent", "look_of"]
 

@@ -1,6 +1,6 @@
 r"""Finding tuned steps: the solver that comes closest to a many-step reference in n model calls.
 
-Everything here happens in the coordinates of `artdiff.tune_path`, whose `reference` comes first.
+Everything here happens in the coordinates of `artdiff.tune.path`, whose `reference` comes first.
 
 1. `fit` finds weights for a given grid in closed form: step by step, least squares against the
    path, along the solver's own trajectory. It costs n model calls a sample.
@@ -21,8 +21,8 @@ from torch.utils.checkpoint import checkpoint
 
 from artdiff.denoise import Denoise
 from artdiff.noise import Level
-from artdiff.solver import Solver
-from artdiff.tune_path import Path, at_fraction, distance
+from artdiff.tune.path import Path, at_fraction, distance
+from artdiff.tune.solver import Solver
 
 __all__ = [
     "Bound",

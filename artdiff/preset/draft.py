@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from artdiff.errors import PresetError
-from artdiff.parts.frames import FramesPart
-from artdiff.parts.guidance import GuidancePart
-from artdiff.parts.part import Part
-from artdiff.parts.sampler import GridPart, SamplerPart
+from artdiff.preset.frames import FramesPart
+from artdiff.preset.guidance import GuidancePart
+from artdiff.preset.part import Part
+from artdiff.preset.sampler import GridPart, SamplerPart
 
 Values = dict[str, Any]
 

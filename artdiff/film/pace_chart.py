@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from artdiff.pacing import Pace
+from artdiff.film.pace import Pace
 
 __all__ = ["chart"]
 

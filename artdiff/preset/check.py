@@ -11,10 +11,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from artdiff.curve import EASINGS
-from artdiff.draft import Draft
 from artdiff.errors import PresetError, nearest
-from artdiff.parts.prompt import Prompt
 from artdiff.preset import Preset
+from artdiff.preset.draft import Draft
+from artdiff.preset.prompt import Prompt
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from artdiff.bending import Rules, active_terms, bent, look_of
 from artdiff.denoise import Conditioning, Denoiser, answering, denoiser_of
 from artdiff.errors import PluginError
-from artdiff.gradients import ClampBy, Combine
+from artdiff.guidance.bending import Rules, active_terms, bent, look_of
+from artdiff.guidance.gradients import ClampBy, Combine
+from artdiff.guidance.terms import Guidance, Look, Projection, Term, Through, Watch, noise_at
 from artdiff.noise import Level
 from artdiff.random import Noise
-from artdiff.terms import Guidance, Look, Projection, Term, Through, Watch, noise_at
 
 __all__ = ["Guidance", "Look", "Projection", "Term", "guide", "noise_at"]
 
@@ -57,10 +57,10 @@ def guide(
 
     Other rules than sum look at :math:`g_i = w_i \nabla_{x_0} \ell_i`, with x0 as a free variable,
     or :math:`\frac{\alpha^2 + \sigma^2}{\alpha} w_i \nabla_x \ell_i` of a loss that sees x, which
-    would move x0 as far. They give shares (`artdiff.gradients.shares`), and one vector-Jacobian
-    product carries :math:`\sum_i c_i g_i` through the denoiser. With the rule sum, one backward
-    pass serves all losses. A clamp bounds the gradient that the formula above has: with respect to
-    x through the denoiser, else to x0 (`artdiff.gradients.clamped`).
+    would move x0 as far. They give shares (`artdiff.guidance.gradients.shares`), and one
+    vector-Jacobian product carries :math:`\sum_i c_i g_i` through the denoiser. With the rule sum,
+    one backward pass serves all losses. A clamp bounds the gradient that the formula above has:
+    with respect to x through the denoiser, else to x0 (`artdiff.guidance.gradients.clamped`).
 
     Works in every gradient mode of the caller. Where there are losses x0 comes detached, at every
     level. A learned variance passes unchanged.

@@ -101,8 +101,9 @@ class Look:
         losses: their values, without weights, (B, n).
         norms: RMS over the elements of the gradient of each weighted loss to x0, (B, n).
         cosines: between those gradients, (B, n, n).
-        shares: what each gradient was multiplied by, as `artdiff.gradients.shares` gives it,
-            (B, n); above 1 where it makes up for what another has against it.
+        shares: what each gradient was multiplied by, (B, n), see
+            `artdiff.guidance.gradients.shares`; above 1 where it makes up for what another has
+            against it.
         rms: of the whole gradient, before the clamp, in the space of the clamp, (B,).
         clamped: the share of its length that the clamp took, (B,) in [0, 1].
         moved: RMS of what was added to x0, (B,).

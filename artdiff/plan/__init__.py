@@ -15,9 +15,9 @@ from pydantic import BaseModel
 from artdiff.curve import Curve
 from artdiff.errors import PluginError
 from artdiff.model import ModelCard
-from artdiff.parts.guidance import GuidancePart
-from artdiff.parts.sampler import GridPart
 from artdiff.preset import Preset
+from artdiff.preset.guidance import GuidancePart
+from artdiff.preset.sampler import GridPart
 from artdiff.timeline import FrameJob, FrameSource
 
 USUAL_GRID = GridPart().name

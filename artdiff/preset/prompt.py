@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from artdiff.parts.part import Part
+from artdiff.preset.part import Part
 
 
 class Prompt(Part):

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from artdiff.choosing import Chooser
 from artdiff.curve import Curve, Held
-from artdiff.draft import Draft, is_keyframes
-from artdiff.parts.part import over_the_walk
 from artdiff.plan import Chosen
+from artdiff.plan.choosing import Chooser
+from artdiff.preset.draft import Draft, is_keyframes
+from artdiff.preset.part import over_the_walk
 from artdiff.timeline import TermTrack
 
 K = TypeVar("K", Curve, Held)

@@ -8,11 +8,11 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from artdiff.curve import Curve, Easing, Position
-from artdiff.parts.frames import FramesPart, InitPart, TilePart
-from artdiff.parts.guidance import GuidancePart
-from artdiff.parts.part import Part, within
-from artdiff.parts.prompt import Prompt, mix
-from artdiff.parts.sampler import SamplerPart
+from artdiff.preset.frames import FramesPart, InitPart, TilePart
+from artdiff.preset.guidance import GuidancePart
+from artdiff.preset.part import Part, within
+from artdiff.preset.prompt import Prompt, mix
+from artdiff.preset.sampler import SamplerPart
 
 
 class Preset(Part):

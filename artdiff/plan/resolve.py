@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from artdiff.check import check
-from artdiff.choosing import Chooser, folder
 from artdiff.curve import Held
-from artdiff.draft import Draft, is_keyframes, underlay
 from artdiff.errors import PluginError, PresetError
-from artdiff.matching import (
+from artdiff.model import ModelCard
+from artdiff.options import Files
+from artdiff.plan import USUAL_GRID, USUAL_GUIDER, Chosen, Plan
+from artdiff.plan.choosing import Chooser, folder
+from artdiff.plan.matching import (
     at_quality,
     check_distilled,
     check_process,
@@ -17,12 +18,11 @@ from artdiff.matching import (
     solved,
     weaker,
 )
-from artdiff.model import ModelCard
-from artdiff.options import Files
-from artdiff.plan import USUAL_GRID, USUAL_GUIDER, Chosen, Plan
+from artdiff.plan.tracks import choose_term
 from artdiff.preset import Preset
+from artdiff.preset.check import check
+from artdiff.preset.draft import Draft, is_keyframes, underlay
 from artdiff.registry import Registry
-from artdiff.term_tracks import choose_term
 from artdiff.timeline import Score, TermTrack
 
 

@@ -19,8 +19,8 @@ import numpy as np
 
 from artdiff.errors import MachineError, VideoError
 from artdiff.files import on_disk, sweep_temps, temp_beside
+from artdiff.film.webp import probe_webp, write_webp
 from artdiff.frames import FrameStore, load_image
-from artdiff.webp import probe_webp, write_webp
 
 if TYPE_CHECKING:
     from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from artdiff.draft import Draft, Values, overlay
 from artdiff.errors import PresetError, nearest
+from artdiff.preset.draft import Draft, Values, overlay
 from artdiff.registry import Registry
 
 Find = Callable[[str], Path | Traversable]

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from artdiff.errors import ModelError, PresetError
 from artdiff.files import save_bytes
 from artdiff.plan import Plan
-from artdiff.tuned import Guided, TunedFile, Tuning
+from artdiff.tune.file import Guided, TunedFile, Tuning
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from artdiff.denoise import Denoise
     from artdiff.model import Model
-    from artdiff.tune_path import Path
+    from artdiff.tune.path import Path
 
 __all__ = ["HOLD", "Request", "Subject", "begin", "captions", "save_tuned", "tune_count"]
 
@@ -75,7 +75,7 @@ class Subject:
     """Samples of a model under its own guidance, and their many-step solutions.
 
     Attributes:
-        path: the reference of every sample, in the coordinates of `artdiff.tune`.
+        path: the reference of every sample, in the coordinates of `artdiff.tune.fit`.
     """
 
     path: Path
@@ -119,8 +119,8 @@ class Subject:
         """Find the reference, in which `path` then lies; ticks twice a step."""
         import torch
 
-        from artdiff.tune import chunked
-        from artdiff.tune_path import ends, reference
+        from artdiff.tune.fit import chunked
+        from artdiff.tune.path import ends, reference
 
         def each() -> None:
             tick()
@@ -178,8 +178,8 @@ def tune_count(
 
     :raises ModelError: the model gives numbers that are not finite, or the hold-out is empty.
     """
-    from artdiff.tune import Effort, samples, tune
-    from artdiff.tune_path import distance, ends
+    from artdiff.tune.fit import Effort, samples, tune
+    from artdiff.tune.path import distance, ends
 
     steps = untuned.preset.sampler.steps
     effort = Effort(gradient_steps=request.gradient_steps, batch=request.batch, chunk=chunk)

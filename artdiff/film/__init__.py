@@ -1,0 +1,1 @@
+"""Frames together: films, sheets, strips, and how evenly they change."""

@@ -1,0 +1,1 @@
+"""Guidance: losses and projections around a denoiser."""

@@ -1,0 +1,1 @@
+"""Tuned steps: found for a model, kept beside it."""
