@@ -32,7 +32,8 @@ def generated() -> dict[Path, str]:
     try:
         return {
             HERE / "command-line.md": command_line(),
-            HERE / "presets.md": with_parts("presets.md", gallery=gallery(), keys=preset_keys()),
+            HERE / "presets.md": with_parts("presets.md", names=names(), keys=preset_keys()),
+            HERE / "gallery.md": with_parts("gallery.md", films=films(True), stills=films(False)),
             HERE / "starter-model.md": with_parts("starter-model.md", words=words()),
         }
     finally:
@@ -103,16 +104,31 @@ def helps(
 # Presets.
 
 
-def gallery() -> str:
-    """Each preset that ships, with its picture."""
+def shipped() -> dict[str, dict[str, Any]]:
+    """What the files of the presets that ship say."""
     from artdiff.registry import create_registry
 
+    entries = create_registry().entries("presets").items()
+    return {name: tomllib.loads(entry.value.read_text("utf-8")) for name, entry in entries}
+
+
+def names() -> str:
+    """Each preset that ships, in a line."""
+    rows = [f"| `{name}` | {values['description']} |" for name, values in shipped().items()]
+    return "\n".join(["| preset | shows |", "|---|---|", *rows])
+
+
+def films(moving: bool) -> str:
+    """Films or stills of the presets that ship, each with its command and its picture."""
     parts = []
-    for name, entry in create_registry().entries("presets").items():
-        values = tomllib.loads(entry.value.read_text("utf-8"))
-        parts.append(
-            f"**{name}**: {values['description']}\n\n![{values['title']}](pictures/{name}.png)"
-        )
+    for name, values in shipped().items():
+        frames = values.get("frames", {})
+        if (frames.get("source", "still") != "still") == moving:
+            parts.append(
+                f"## {values['title']}\n\n{values['description']}\n\n"
+                f"```sh\nartdiff render {name}\n```\n\n"
+                f"![{values['title']}](pictures/{name}.png)"
+            )
     return "\n\n".join(parts)
 
 
