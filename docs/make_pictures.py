@@ -13,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 import artdiff
 from artdiff.api import prepare
 from artdiff.frames import save_picture
@@ -32,6 +34,7 @@ FILMS = (
     "storm-and-rainbow space-trip drift inpaint-night-passes"
 ).split()
 STILLS = ("postcards", "portrait", "panorama", "inpaint-sky")
+FORTY = Path(__file__).parent / "forty.txt"
 LIMITS = Path(__file__).parent / "starter-limits.toml"
 
 
@@ -54,6 +57,16 @@ def strip(name: str, folder: Path) -> None:
     done = artdiff.render(name, folder / name, frames=f"::{every}")
     store = artdiff.FrameStore.existing(done.folder)
     save_picture(HERE / f"{name}.png", artdiff.film_strip(store, 8, max_width=1280))
+
+
+def forty() -> None:
+    """Forty prompts of everyday kinds, the seeds 0 to 3 of each."""
+    prompts = FORTY.read_text("utf-8").splitlines()
+    rows = [
+        np.asarray(artdiff.contact_sheet([p for _, p in artdiff.image(prompt, 4)], 4, gap=2))
+        for prompt in prompts
+    ]
+    save_picture(HERE / "forty.png", artdiff.contact_sheet(rows, 4, prompts, (488, 124), gap=6))
 
 
 def limits(folder: Path) -> None:
@@ -126,6 +139,8 @@ def main(words: list[str]) -> None:
         for name in STILLS:
             if wanted(name):
                 stills(name, Path(temporary))
+        if wanted("forty"):
+            forty()
         if wanted("starter-limits"):
             limits(Path(temporary))
 
