@@ -121,6 +121,17 @@ def test_a_judge_learns_what_can_be_told(judge_file):
     assert len(judge.digest()) == 16
 
 
+def test_the_judge_that_ships_knows_pictures_that_no_training_has_seen():
+    scenes = Scenes(Scenes.Options())
+    judge = Judge(Judge.Options(weights=scenes.exam().judge))
+    some = range(2_000_000, 2_000_064)
+    choices = judge.choices(artdiff.extract(judge, [scenes.picture(i) for i in some]).logits)
+    for trait, least in {"scene": 0.85, "time": 0.85, "style": 0.8, "object": 0.65}.items():
+        rights = [scenes.traits(i).get(trait) for i in some]
+        hits = [c[trait] in right for c, right in zip(choices, rights, strict=True) if right]
+        assert sum(hits) >= least * len(hits), trait
+
+
 def test_a_batch_may_be_worked_through_in_parts(tmp_path):
     recipe = judge_recipe()
     task = build_task(recipe, Asked(), tmp_path / "run")
