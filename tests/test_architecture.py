@@ -26,7 +26,7 @@ ORDER = """
     preset.part preset.prompt preset.sampler preset.guidance preset.frames preset
     preset.draft preset.check preset.file timeline plan plan.choosing plan.matching plan.tracks
     plan.resolve preset.schema scaffold
-    files frames film.sheet film.webp film.video guidance.profile guidance.chart
+    files frames film.change film.sheet film.webp film.video guidance.profile guidance.chart
     train.recipe train.draws train.losses train.diffusion_losses train.ema train.checkpoint
     train.data train.examples train.optim train.report train.ranks train.precision train.task
     train.autoencoder train.latents train.heads train.denoiser train.diffusion train.classifier
@@ -52,9 +52,10 @@ ORDER = """
 NO_TORCH = {
     "errors", "hookspecs", "progress", "openclip", "options", "spacing", "quality", "model",
     "curve", "registry", "preset", "timeline", "plan", "plan.choosing", "plan.matching",
-    "plan.tracks", "plan.resolve", "scaffold", "files", "frames", "film.sheet", "film.webp",
-    "film.video", "backends.starter", "backends.adm", "user_models", "tune.solver", "tune.file",
-    "tune.run", "tune.chart", "guidance.profile", "guidance.chart", "builtins", "renderer", "api",
+    "plan.tracks", "plan.resolve", "scaffold", "files", "frames", "film.change", "film.sheet",
+    "film.webp", "film.video", "backends.starter", "backends.adm", "user_models", "tune.solver",
+    "tune.file", "tune.run", "tune.chart", "guidance.profile", "guidance.chart", "builtins",
+    "renderer", "api",
     *(name for name in ORDER if name.startswith(("cli.", "preset."))),
 }  # fmt: skip
 """What is there before a model is needed: no torch, moviepy or skia when it is imported."""

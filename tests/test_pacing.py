@@ -1,5 +1,6 @@
 """A pace makes films of changing prompts change evenly, however steep the way between them is."""
 
+import sys
 import tomllib
 
 import numpy as np
@@ -123,6 +124,20 @@ def test_the_command_prints_what_the_preset_wants(film, tiny_plugin, capsys):
     with pytest.raises(SystemExit) as done:
         main(["plan", str(film), "--no-measure", *arguments])
     assert done.value.code == 0
+
+
+def test_a_chart_that_cannot_be_drawn_costs_no_table(film, tiny_plugin, capsys, monkeypatch):
+    arguments = ["pace", str(film), "-s", "frames.count=4", "--plugin", str(tiny_plugin)]
+    with pytest.raises(SystemExit) as done:
+        main([*arguments, "--chart", "nowhere/pace.png"])
+    out, err = capsys.readouterr()
+    assert done.value.code and "[pace]" in out and "nowhere" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(SystemExit) as done:
+        main([*arguments, "--chart", "pace.png"])
+    out, err = capsys.readouterr()
+    assert not done.value.code and "[pace]" in out and "matplotlib is missing" in err
 
 
 @pytest.mark.parametrize(

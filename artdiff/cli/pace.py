@@ -44,8 +44,8 @@ def command(
             bar.update(done - bar.n)
 
         pace = measure_pace(plan, registry, drawn)
-    if picture is not None:
-        chart(pace, plan.count, picture)
     click.echo("\n[pace]")
     for key, value in pace.curve(plan.count).items():
         click.echo(f'"{key}" = {value}')
+    if picture is not None and not chart(pace, plan.count, picture):
+        click.echo("no chart: matplotlib is missing; pip install matplotlib", err=True)

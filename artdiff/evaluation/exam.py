@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
+from artdiff.film.change import rms_change
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -121,9 +123,7 @@ class Film:
 
 def film_steps(frames: Sequence[np.ndarray]) -> Film:
     """The steps of a film of uint8 pictures (H, W, 3), two or more."""
-    small = [np.asarray(frame, np.float32) / 255 for frame in frames]
-    pairs = pairwise(small)
-    return Film(tuple(round(float(np.sqrt(((a - b) ** 2).mean())), 6) for a, b in pairs))
+    return Film(tuple(round(rms_change(a, b), 6) for a, b in pairwise(frames)))
 
 
 def thumb(picture: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from artdiff.errors import PresetError
+from artdiff.film.change import rms_change
 from artdiff.plan import Plan
 from artdiff.registry import Registry
 from artdiff.renderer import load_engine
@@ -58,8 +59,7 @@ class Pace:
 def simplify(x: np.ndarray, y: np.ndarray, tolerance: float) -> list[int]:
     """Places of a line (n,) from which the others are found within `tolerance` along x.
 
-    Ramer, "An iterative procedure for the polygonal approximation of plane curves", 1972. Of
-    places with one x the last is left out unless it is the last of all.
+    Ramer, "An iterative procedure for the polygonal approximation of plane curves", 1972.
     """
     kept, spans = {0, len(x) - 1}, [(0, len(x) - 1)]
     while spans:
@@ -84,7 +84,7 @@ def refine(draw: Draw, first: int, goal: int, most: int, batch: int = 8) -> Pace
     """
     places = [i / (first - 1) for i in range(first)]
     seen = dict(zip(places, draw(places), strict=True))
-    steps = {(a, b): _change(seen[a], seen[b]) for a, b in pairwise(places)}
+    steps = {(a, b): rms_change(seen[a], seen[b]) for a, b in pairwise(places)}
     while len(seen) < most:
         mean = sum(steps.values()) / (goal - 1)
         wide = [s for s in steps if steps[s] > mean and s[1] - s[0] > NARROWEST / (goal - 1)]
@@ -95,14 +95,10 @@ def refine(draw: Draw, first: int, goal: int, most: int, batch: int = 8) -> Pace
         for (a, b), middle, picture in zip(worst, middles, draw(middles), strict=True):
             seen[middle] = picture
             del steps[a, b]
-            steps[a, middle] = _change(seen[a], picture)
-            steps[middle, b] = _change(picture, seen[b])
+            steps[a, middle] = rms_change(seen[a], picture)
+            steps[middle, b] = rms_change(picture, seen[b])
     order = sorted(steps)
     return Pace((0.0, *(b for _, b in order)), tuple(steps[s] for s in order))
-
-
-def _change(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.sqrt(np.square(a.astype(np.float32) - b).mean()) / 255)
 
 
 def measure_pace(
