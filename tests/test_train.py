@@ -416,6 +416,9 @@ def test_training_times():
     plain = training_times(4096, torch.Generator().manual_seed(0), uniform=0.0)
     assert plain.logit().mean().item() == pytest.approx(0.3, abs=0.01)
     assert plain.logit().std().item() == pytest.approx(1.0, abs=0.02)
+    late = training_times(4096, torch.Generator().manual_seed(0), 1.2, 0.5, uniform=0.0)
+    assert late.logit().mean().item() == pytest.approx(1.2, abs=0.01)
+    assert late.logit().std().item() == pytest.approx(0.5, abs=0.02)
 
 
 def test_codec_losses():

@@ -34,11 +34,15 @@ from artdiff.train.task import Task
 class DenoiserTable(Part):
     """What is particular to training a denoiser."""
 
-    free = ("validation", "prompts", "guidance", "sheet_steps")
+    free = ("time_mean", "time_std", "validation", "prompts", "guidance", "sheet_steps")
     codec: Path = Field(description="model.safetensors of the trained codec")
     model: LatentTransformerConfig = LatentTransformerConfig()
     empty: Share = Field(default=0.1, description="share of captions that are left empty")
     unknown: Share = Field(default=0.03, description="share of words replaced by the unknown word")
+    time_mean: float = Field(
+        default=0.3, description="of the logit of training times; 1 sees more noise, 0 the middle"
+    )
+    time_std: Positive = Field(default=1.0, description="of the logit of training times")
     validation: Count = Field(default=256, description="held-out pictures in a validation")
     prompts: list[str] = Field(default=[], description="what the sample sheets show")
     guidance: Positive = 4.0
@@ -85,7 +89,8 @@ class DenoiserTask(Task):
         ids = self.ids(indices.tolist(), step)[mine].to(device)
         x0 = torch.from_numpy(self.latents[indices[mine]]).float().to(device)
         draws = torch_draws(recipe.seed, "noise", step)
-        t = training_times(len(indices), draws)[mine].to(device)
+        t = training_times(len(indices), draws, self.part.time_mean, self.part.time_std)
+        t = t[mine].to(device)
         eps = torch.randn(len(indices), *x0.shape[1:], generator=draws)[mine].to(device)
         return self._losses(self.model, x0, eps, t, ids).mean(), {}
 
