@@ -333,7 +333,7 @@ def test_two_processes_in_one_folder(tmp_path):
         worker.stdin.write(b"\n")
         worker.stdin.flush()
     for worker in workers:
-        worker.communicate(timeout=60)
+        worker.communicate(timeout=300)
         assert worker.returncode == 0
     store = FrameStore.existing(folder)
     assert store.missing() == [] and store.verify() == []

@@ -84,7 +84,7 @@ def test_two_processes_train_as_one_and_one_goes_on(whole, tmp_path):
     folder, recipe = tmp_path / "run", pixel_recipe("diffusion", 8, HYBRID)
     with second_process(recipe, folder) as second:
         loop.train(recipe, Shapes(), folder)
-        _, said = second.communicate(timeout=60)
+        _, said = second.communicate(timeout=300)
     assert second.returncode == 0, said
     assert (folder / "model.safetensors").exists()
     np.testing.assert_allclose(losses(folder), losses(whole)[:8], rtol=2e-4)
@@ -100,7 +100,7 @@ def test_both_processes_end_where_the_first_one_cannot_go_on(whole, tmp_path):
     with second_process(recipe, folder) as second:
         with pytest.raises(PresetError, match=r"seed: 4, but the run in .* was begun with 3"):
             loop.train(recipe, Shapes(), folder)
-        _, said = second.communicate(timeout=60)
+        _, said = second.communicate(timeout=300)
     assert second.returncode == 1
     assert "PresetError: seed: 4, but the run in" in said.splitlines()[-1]
 
@@ -114,7 +114,7 @@ def test_both_processes_end_where_the_first_one_cannot_build(tmp_path):
     with second_process(recipe, tmp_path / "run") as second:
         with pytest.raises(OSError, match="the disk is"):
             loop.train(recipe, Broken(), tmp_path / "run")
-        _, said = second.communicate(timeout=60)
+        _, said = second.communicate(timeout=300)
     assert second.returncode == 1
     assert said.splitlines()[-1].endswith("MachineError: process 0 failed: OSError: the disk is")
 
