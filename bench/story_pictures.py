@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
-from story import ROWS, SCALES, VARIANCES, Net, validations
+from story_runs import ROWS, SCALES, VARIANCES, Net, Story, validations
 
 from artdiff.backends.unet import denoiser_of_network
 from artdiff.denoise import bind
@@ -21,9 +21,6 @@ from artdiff.random import Noise
 from artdiff.sample import sample
 from artdiff.samplers import DDPM
 from artdiff.train.data import to_images, to_pictures
-
-if TYPE_CHECKING:
-    from story import Story
 
 NAMES = {
     "ddpm": "1 ddpm",

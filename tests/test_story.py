@@ -24,22 +24,23 @@ RECIPES = ROOT / "artdiff" / "train" / "recipes"
 NAMES = sorted(path.stem.removeprefix("story-") for path in RECIPES.glob("story-*.toml"))
 
 
-@pytest.fixture(scope="module")
-def story() -> Any:
+def bench(name: str) -> Any:
+    """A file of bench/, which is no package."""
     sys.path.insert(0, str(ROOT / "bench"))
     try:
-        return import_module("story")
+        return import_module(name)
     finally:
         sys.path.pop(0)
 
 
 @pytest.fixture(scope="module")
-def tables(story: Any) -> Any:
-    sys.path.insert(0, str(ROOT / "bench"))
-    try:
-        return import_module("story_tables")
-    finally:
-        sys.path.pop(0)
+def runs() -> Any:
+    return bench("story_runs")
+
+
+@pytest.fixture(scope="module")
+def tables() -> Any:
+    return bench("story_tables")
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +65,8 @@ def changes(first: str, second: str) -> set[str]:
     return {key for key in a.keys() | b.keys() if a.get(key) != b.get(key)}
 
 
-def test_rows_and_recipes_are_the_same(story: Any):
-    assert NAMES == sorted((*story.ROWS, *story.HALVES, *story.HELPERS))
+def test_rows_and_recipes_are_the_same(runs: Any):
+    assert NAMES == sorted((*runs.ROWS, *runs.HALVES, *runs.HELPERS))
 
 
 @pytest.mark.parametrize(
@@ -89,20 +90,20 @@ def test_each_row_changes_what_it_says(first: str, second: str, expected: set[st
     assert said - {"model.heads"} == expected - {"model.heads"}
 
 
-def test_all_rows_cost_the_same(story: Any):
-    costs = {name: story.compute(recipe(name)) for name in (*story.ROWS, *story.HALVES)}
+def test_all_rows_cost_the_same(runs: Any):
+    costs = {name: runs.compute(recipe(name)) for name in (*runs.ROWS, *runs.HALVES)}
     whole = costs.pop("base16") + costs.pop("upsampler")
     for name, cost in {**costs, "7": whole}.items():
         assert cost == pytest.approx(costs["ddpm"], rel=1e-3), name
 
 
-def test_multiply_adds_are_those_of_a_known_network(story: Any):
+def test_multiply_adds_are_those_of_a_known_network(runs: Any):
     small = recipe("base16")
     bare = small.diffusion.model.__class__(
         width=32, multipliers=(1,), blocks=1, attention=(), scale_shift=False
     )
     part = small.diffusion.model_copy(update={"model": bare, "variance": "small"})
-    counted = story.multiply_adds(small.model_copy(update={"diffusion": part}))
+    counted = runs.multiply_adds(small.model_copy(update={"diffusion": part}))
     pixels, wide, drive = 256, 32, 128
     convolutions = 3 * wide + 2 * wide**2  # the first, a block down
     convolutions += 4 * wide**2  # two in the middle
@@ -113,7 +114,8 @@ def test_multiply_adds_are_those_of_a_known_network(story: Any):
     assert counted == 9 * pixels * convolutions + pixels * skips + middle + time
 
 
-def test_guided_steps_move_by_the_variance_times_the_gradient(story: Any):
+def test_guided_steps_move_by_the_variance_times_the_gradient():
+    guided = bench("story_samples").Guided
     levels = respace(Process.named("cosine"), "10").levels()
     a, b = levels[4], levels[5]
     x = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
@@ -129,7 +131,7 @@ def test_guided_steps_move_by_the_variance_times_the_gradient(story: Any):
 
     labels = torch.tensor([1, 0])
     moved, still = (
-        story.Guided(classifier, labels, scale).step(Known(), x, a, b, None, Noise((5, 6)))[0]
+        guided(classifier, labels, scale).step(Known(), x, a, b, None, Noise((5, 6)))[0]
         for scale in (3.0, 0.0)
     )
     kept = (a.alpha / b.alpha) ** 2
@@ -142,12 +144,12 @@ def test_guided_steps_move_by_the_variance_times_the_gradient(story: Any):
     assert torch.allclose(moved - still, (3 * variance * gradient).float(), atol=1e-5)
 
 
-def test_numbers_are_those_of_the_recipes(story: Any, found: dict[str, Any]):
+def test_numbers_are_those_of_the_recipes(runs: Any, found: dict[str, Any]):
     for name in NAMES:
         mine, row = recipe(name), found["rows"][name]
         assert (row["steps"], row["batch"]) == (mine.stop.steps, mine.batch)
-        assert row["macs"] == story.multiply_adds(mine)
-        assert row["compute"] == story.compute(mine)
+        assert row["macs"] == runs.multiply_adds(mine)
+        assert row["compute"] == runs.compute(mine)
 
 
 def test_the_tables_say_what_was_measured(tables: Any, found: dict[str, Any]):
