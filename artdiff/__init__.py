@@ -37,7 +37,7 @@ _HOMES = {
     "artdiff.preset.prompt": "Prompt",
     "artdiff.preset": "Preset",
     "artdiff.timeline": "Effect FrameJob FrameSource Init Mix Score Start Term",
-    "artdiff.plan": "Plan",
+    "artdiff.plan": "Plan RenderReport",
     "artdiff.guidance.setup": "Setup",
     "artdiff.starting": "slerp",
     "artdiff.engine": "Engine",
@@ -48,7 +48,6 @@ _HOMES = {
     "artdiff.importers.weights": "read_plain_weights read_weights",
     "artdiff.frames": "FrameStore encode_png load_image read_settings save_picture upright",
     "artdiff.cli.options": "output_option plugins_option settings_option",
-    "artdiff.renderer": "RenderReport",
     "artdiff.film.video": "encode probe",
     "artdiff.film.sheet": "contact_sheet film_strip",
     "artdiff.guidance.profile": "GuidanceProfile",
@@ -153,12 +152,11 @@ if TYPE_CHECKING:
     from artdiff.noise import Flow, Level, Schedule, VPCosine, VPLinear
     from artdiff.openclip import import_mended, import_open_clip, mend_torchvision
     from artdiff.options import File, NoOptions
-    from artdiff.plan import Plan
+    from artdiff.plan import Plan, RenderReport
     from artdiff.preset import Preset
     from artdiff.preset.prompt import Prompt
     from artdiff.random import Noise
     from artdiff.registry import Registry, Selection, create_registry
-    from artdiff.renderer import RenderReport
     from artdiff.sample import Sampler, Step, transfer
     from artdiff.samplers import SAMPLERS
     from artdiff.starting import slerp

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from artdiff.model import Model, ModelCard
-    from artdiff.plan import Plan
-    from artdiff.renderer import RenderReport
+    from artdiff.plan import Plan, RenderReport
     from artdiff.sample import Step
     from artdiff.timeline import FrameJob
 

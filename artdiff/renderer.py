@@ -5,29 +5,17 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from artdiff.errors import ModelError, PresetError, PromptWarning
 from artdiff.frames import FrameStore
-from artdiff.plan import Plan
+from artdiff.plan import Plan, RenderReport
 from artdiff.registry import Registry
 
 if TYPE_CHECKING:
     from artdiff.engine import Engine, WatchJobs
     from artdiff.model import Model, ModelCard
-
-
-@dataclass(frozen=True)
-class RenderReport:
-    """How a render went: its folder, the frames made now, the seconds, and the error if any."""
-
-    plan: Plan
-    folder: str
-    made: int
-    seconds: float
-    error: str | None = None
 
 
 class Renderer(Protocol):

@@ -17,8 +17,8 @@ from artdiff.api import prepare
 from artdiff.cli import Group
 from artdiff.hookspecs import REGISTRATIONS, hook_arguments, hookimpl
 from artdiff.model import ModelCard
-from artdiff.plan import Plan
-from artdiff.renderer import RenderReport, load_engine
+from artdiff.plan import Plan, RenderReport
+from artdiff.renderer import load_engine
 from artdiff.sample import Step
 from artdiff.timeline import FrameJob
 

@@ -9,9 +9,7 @@ import pytest
 from click.testing import CliRunner
 from conforming import wrong
 
-from artdiff.testing import (
-    check_plugin,
-)
+from artdiff.testing import check_plugin
 
 BAD = """
 import numpy as np

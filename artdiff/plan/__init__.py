@@ -130,3 +130,14 @@ def _in_seconds(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
     return any(re.fullmatch(r"\d.*s", key) or _in_seconds(part) for key, part in value.items())
+
+
+@dataclass(frozen=True)
+class RenderReport:
+    """How a render went: its folder, the frames made now, the seconds, and the error if any."""
+
+    plan: Plan
+    folder: str
+    made: int
+    seconds: float
+    error: str | None = None
