@@ -1,6 +1,7 @@
 """Training: it learns, it is exactly repeatable, and a kill at any moment costs nothing."""
 
 import json
+import shutil
 import signal
 from pathlib import Path
 from zlib import crc32
@@ -26,14 +27,21 @@ from artdiff.errors import PresetError
 from artdiff.train import loop
 from artdiff.train.autoencoder import load_codec
 from artdiff.train.checkpoint import checkpoints, load_checkpoint, read_tensors, write_tensors
-from artdiff.train.data import CHUNK, dataset_key, encode_latents, prepare, prepare_latents
+from artdiff.train.data import (
+    CHUNK,
+    dataset_key,
+    encode_latents,
+    prepare,
+    prepare_latents,
+    weights_of,
+)
 from artdiff.train.denoiser import load_denoiser
-from artdiff.train.draws import batch_indices
+from artdiff.train.draws import batch_indices, weighted_indices
 from artdiff.train.ema import Ema
 from artdiff.train.kinds import KINDS, load_recipe, parse_recipe
 from artdiff.train.losses import codec_loss, psnr, training_times
 from artdiff.train.optim import build_optimizer, orthogonalise
-from artdiff.train.recipe import EmaRecipe, OptimRecipe, Recipe, first_change
+from artdiff.train.recipe import EmaRecipe, OptimRecipe, Recipe, StopRecipe, first_change
 from artdiff.train.report import draw_curves, read_metrics, truncate_metrics
 
 RECIPES = Path(loop.__file__).parent / "recipes"
@@ -408,6 +416,44 @@ def test_ema_follows():
     for _ in range(10):
         ema.update(model, 10**6)
     assert ema.model.weight.item() == pytest.approx(0.5)
+
+
+def test_pictures_are_taken_as_often_as_the_recipe_says():
+    rows = range(16, 112)
+    records = [Shapes().attributes(row) for row in rows]
+    often = {"shape": {"disc": 3.0}, "colour": {"red": 0.5, "blue": 2.0}}
+    weights = weights_of(Shapes(), rows, often, "denoiser.often")
+    factors = {"disc": 3, "square": 1, "red": 0.5, "blue": 2, "green": 1, "white": 1}
+    assert weights.tolist() == [factors[r["shape"]] * factors[r["colour"]] for r in records]
+    taken = np.concatenate([weighted_indices(7, step, 32, weights) for step in range(600)])
+    shares = np.bincount(taken, minlength=96) / len(taken)
+    np.testing.assert_allclose(shares, weights / weights.sum(), atol=4e-3)
+    np.testing.assert_array_equal(weighted_indices(7, 3, 32, weights), taken[96:128])
+    assert (weighted_indices(7, 0, 4, np.array([0.0, 1.0, 0.0])) == 1).all()
+
+
+@pytest.mark.parametrize(("often", "said"), [
+    ({"shap": {"disc": 2.0}}, "denoiser.often.shap: no attribute; did you mean 'shape'?"),
+    ({"shape": {"disk": 2.0}}, "denoiser.often.shape.disk: no picture has it; "
+                               "did you mean 'disc'?"),
+])  # fmt: skip
+def test_what_no_picture_has_cannot_be_taken_often(often, said, codec_run, tmp_path):
+    recipe = denoiser_recipe(codec_run / "model.safetensors")
+    part = recipe.denoiser.model_copy(update={"often": often})
+    with pytest.raises(PresetError) as raised:
+        loop.train(recipe.model_copy(update={"denoiser": part}), Shapes(), tmp_path / "run")
+    assert str(raised.value) == said
+
+
+def test_a_run_goes_on_with_other_shares_and_times(denoiser_run, codec_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(denoiser_run, folder)
+    recipe = denoiser_recipe(codec_run / "model.safetensors")
+    other = {"often": {"shape": {"disc": 3.0}}, "time_mean": 1.0}
+    part = recipe.denoiser.model_copy(update=other)
+    stop = StopRecipe(steps=recipe.stop.steps + 2)
+    loop.train(recipe.model_copy(update={"denoiser": part, "stop": stop}), Shapes(), folder)
+    assert len(losses(folder)) == len(losses(denoiser_run)) + 2
 
 
 def test_training_times():

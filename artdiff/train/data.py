@@ -6,7 +6,7 @@ import hashlib
 import json
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -17,7 +17,7 @@ from PIL import Image
 from pydantic import BaseModel
 from torch import Tensor
 
-from artdiff.errors import PresetError
+from artdiff.errors import PresetError, nearest
 from artdiff.nn.codec import Codec
 from artdiff.progress import progress
 from artdiff.train.recipe import DataRecipe
@@ -61,6 +61,29 @@ def dataset_key(dataset: Dataset) -> str:
     parts = [name, getattr(kind, "version", "1"), dataset.options.model_dump(mode="json")]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return f"{name}-{digest[:12]}"
+
+
+def weights_of(
+    dataset: Dataset, rows: range, often: Mapping[str, Mapping[str, float]], key: str
+) -> np.ndarray:
+    """How often to take each of some pictures, (len(rows),): the product over its attributes.
+
+    :param often: of an attribute's values, how often they are wanted; others count 1.
+    :param key: what a recipe calls `often`, for errors.
+    :raises PresetError: no picture has such an attribute or such a value.
+    """
+    weights = np.ones(len(rows))
+    records = [dataset.attributes(row) for row in rows]
+    for name, wanted in often.items():
+        if name not in records[0]:
+            raise PresetError(f"{key}.{name}: no attribute{nearest(name, records[0])}")
+        found = np.array([str(record[name]) for record in records])
+        for value, factor in wanted.items():
+            if value not in found:
+                near = nearest(value, set(found.tolist()))
+                raise PresetError(f"{key}.{name}.{value}: no picture has it{near}")
+            weights[found == value] *= factor
+    return weights
 
 
 class Chunked:

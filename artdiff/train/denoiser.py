@@ -24,8 +24,8 @@ from artdiff.sample import sample
 from artdiff.samplers import DPMpp2M
 from artdiff.train.autoencoder import load_codec
 from artdiff.train.checkpoint import read_tensors
-from artdiff.train.data import Dataset, dataset_key, prepare_latents, to_pictures
-from artdiff.train.draws import batch_indices, numpy_draws, torch_draws
+from artdiff.train.data import Dataset, dataset_key, prepare_latents, to_pictures, weights_of
+from artdiff.train.draws import batch_indices, numpy_draws, torch_draws, weighted_indices
 from artdiff.train.losses import add_noise, flow_loss, training_times
 from artdiff.train.recipe import Count, Part, Positive, Recipe, Share
 from artdiff.train.task import Task
@@ -34,9 +34,13 @@ from artdiff.train.task import Task
 class DenoiserTable(Part):
     """What is particular to training a denoiser."""
 
-    free = ("time_mean", "time_std", "validation", "prompts", "guidance", "sheet_steps")
+    free = ("often", "time_mean", "time_std",
+            "validation", "prompts", "guidance", "sheet_steps")  # fmt: skip
     codec: Path = Field(description="model.safetensors of the trained codec")
     model: LatentTransformerConfig = LatentTransformerConfig()
+    often: dict[str, dict[str, Positive]] = Field(
+        default={}, description="how often pictures are taken by an attribute, where it is not 1"
+    )
     empty: Share = Field(default=0.1, description="share of captions that are left empty")
     unknown: Share = Field(default=0.03, description="share of words replaced by the unknown word")
     time_mean: float = Field(
@@ -70,6 +74,9 @@ class DenoiserTask(Task):
         self.codec_hash = hashlib.sha256(self.part.codec.read_bytes()).hexdigest()[:12]
         self.codec = load_codec(self.part.codec)
         self.latents = prepare_latents(self.codec, self.codec_hash, dataset, recipe.data, cache)
+        rows = range(recipe.data.held_out, recipe.data.held_out + recipe.data.count)
+        often = self.part.often
+        self.weights = weights_of(dataset, rows, often, "denoiser.often") if often else None
 
     def ids(self, rows: list[int], step: int) -> Tensor:
         """Word ids (B, L) of freshly worded captions; some empty, some words made unknown."""
@@ -84,7 +91,10 @@ class DenoiserTask(Task):
     def loss(self, step: int, rows: range) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean square error of the flow; it has no notes."""
         recipe, device, mine = self.recipe, self.device, slice(rows.start, rows.stop)
-        indices = batch_indices(recipe.seed, step, recipe.batch, recipe.data.count)
+        if self.weights is None:
+            indices = batch_indices(recipe.seed, step, recipe.batch, recipe.data.count)
+        else:
+            indices = weighted_indices(recipe.seed, step, recipe.batch, self.weights)
         indices = indices + recipe.data.held_out
         ids = self.ids(indices.tolist(), step)[mine].to(device)
         x0 = torch.from_numpy(self.latents[indices[mine]]).float().to(device)

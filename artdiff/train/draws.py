@@ -38,6 +38,13 @@ def batch_indices(seed: int, step: int, batch: int, count: int) -> np.ndarray:
     return np.array([_epoch(seed, int(p) // count, count)[int(p) % count] for p in places])
 
 
+def weighted_indices(seed: int, step: int, batch: int, weights: np.ndarray) -> np.ndarray:
+    """The `batch` picture indices (batch,) of step `step`: i has the share weights[i] of all."""
+    places = np.arange(batch) + numpy_draws(seed, "weighted", step).random(batch)
+    sums = np.cumsum(weights, dtype=np.float64)
+    return np.searchsorted(sums[:-1], places / batch * sums[-1], side="right")
+
+
 def row_noise(seed: int, stream: str, step: int, rows: range) -> Noise:
     """The noise of some rows of the batch of a step: a row keeps it however a batch is cut."""
     return Noise(tuple(draw_seed(seed, stream, row) for row in rows), step)
