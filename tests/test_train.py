@@ -25,7 +25,7 @@ from training import (
 
 from artdiff.errors import PresetError
 from artdiff.train import loop
-from artdiff.train.autoencoder import load_codec
+from artdiff.train.autoencoder import AutoencoderTask, load_codec
 from artdiff.train.checkpoint import checkpoints, load_checkpoint, read_tensors, write_tensors
 from artdiff.train.data import (
     CHUNK,
@@ -33,6 +33,7 @@ from artdiff.train.data import (
     encode_latents,
     prepare,
     prepare_latents,
+    to_pictures,
     weights_of,
 )
 from artdiff.train.denoiser import load_denoiser
@@ -87,6 +88,30 @@ def test_trained_codec_loads(codec_run):
     tensors, facts = read_tensors(codec_run / "model.safetensors")
     assert facts["kind"] == "codec" and facts["step"] == 60
     assert tensors["decoder.0.weight"].dtype == torch.float16
+
+
+class Places(Shapes):
+    """Pictures of which each pixel says where it is."""
+
+    def picture(self, index):
+        rows, columns = np.mgrid[:32, :32]
+        return np.stack([rows, columns, 0 * rows], 2).astype(np.uint8)
+
+
+def test_aligned_crops_begin_on_the_grid_and_are_not_mirrored(tmp_path):
+    recipe = codec_recipe()
+    seen = {}
+    for align in (1, 8):
+        part = recipe.autoencoder.model_copy(update={"align": align, "halved": 0.0})
+        task = AutoencoderTask(
+            recipe.model_copy(update={"autoencoder": part}), Places(), tmp_path, tmp_path
+        )
+        crops = [to_pictures(task.images(step)) for step in range(20)]
+        seen[align] = {(tuple(c[0, 0, :2]), tuple(c[0, -1, :2])) for some in crops for c in some}
+    assert len(seen[1]) > 60 and any(left[1] > right[1] for left, right in seen[1])
+    corners = {left for left, _ in seen[8]}
+    assert all(left[1] < right[1] for left, right in seen[8])
+    assert corners == {(row, column) for row in (0, 8, 16) for column in (0, 8, 16)}
 
 
 def test_denoiser_learns(denoiser_run):

@@ -30,6 +30,10 @@ class AutoencoderTable(Part):
     model: CodecConfig = CodecConfig()
     crop: Count = 128
     noise: float = Field(default=0.3, ge=0, description="largest noise that the decoder sees")
+    align: Count = Field(
+        default=1,
+        description="crops begin at multiples of so many pixels; if more than 1, none is mirrored",
+    )
     halved: Share = Field(default=0.2, description="share of steps on pictures of half the size")
     encoder: Literal["trained", "kept"] = Field(
         default="trained",
@@ -90,14 +94,18 @@ class AutoencoderTask(Task):
         size = min(part.crop * (2 if halved else 1), shortest) // side * side
         if size == 0:
             halved, size = False, shortest // part.model.factor * part.model.factor
-        tops = draws.integers(0, self.pictures.shape[1] - size + 1, len(rows))
-        lefts = draws.integers(0, self.pictures.shape[2] - size + 1, len(rows))
+        pitch = part.align * (2 if halved else 1)
+        tops, lefts = (
+            draws.integers(0, (whole - size) // pitch + 1, len(rows)) * pitch
+            for whole in self.pictures.shape[1:3]
+        )
         crops = [
             self.pictures[row, top : top + size, left : left + size]
             for row, top, left in zip(rows, tops, lefts, strict=True)
         ]
         images = to_images(np.stack(crops))
-        images[::2] = images[::2].flip(3)
+        if part.align == 1:
+            images[::2] = images[::2].flip(3)
         return F.avg_pool2d(images, 2) if halved else images
 
     def loss(self, step: int, rows: range) -> tuple[Tensor, dict[str, Tensor]]:
