@@ -74,10 +74,11 @@ def weights_of(
     """
     weights = np.ones(len(rows))
     records = [dataset.attributes(row) for row in rows]
+    known = set().union(*records)
     for name, wanted in often.items():
-        if name not in records[0]:
-            raise PresetError(f"{key}.{name}: no attribute{nearest(name, records[0])}")
-        found = np.array([str(record[name]) for record in records])
+        if name not in known:
+            raise PresetError(f"{key}.{name}: no attribute{nearest(name, known)}")
+        found = np.array([str(record.get(name)) for record in records])
         for value, factor in wanted.items():
             if value not in found:
                 near = nearest(value, set(found.tolist()))
