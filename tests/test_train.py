@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from zlib import crc32
 
 import numpy as np
@@ -454,6 +455,11 @@ def test_pictures_are_taken_as_often_as_the_recipe_says():
     shares = np.bincount(taken, minlength=96) / len(taken)
     np.testing.assert_allclose(shares, weights / weights.sum(), atol=4e-3)
     np.testing.assert_array_equal(weighted_indices(7, 3, 32, weights), taken[96:128])
+    for record in records[::2]:
+        del record["shape"]
+    some = SimpleNamespace(attributes=lambda row: records[row - 16])
+    weights = weights_of(some, rows, {"shape": {"disc": 3.0}}, "denoiser.often")
+    assert weights.tolist() == [3 if r.get("shape") == "disc" else 1 for r in records]
     assert (weighted_indices(7, 0, 4, np.array([0.0, 1.0, 0.0])) == 1).all()
 
 
