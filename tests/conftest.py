@@ -24,6 +24,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import torch
+from training import Shapes, codec_recipe, denoiser_recipe
 
 from artdiff.hookspecs import hookimpl
 from artdiff.model import ModelCard
@@ -93,6 +94,26 @@ class TinyModel:
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def codec_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished training of a tiny codec."""
+    from artdiff.train.loop import train
+
+    folder = tmp_path_factory.mktemp("train") / "codec"
+    assert train(codec_recipe(), Shapes(), folder) == folder / "model.safetensors"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def denoiser_run(codec_run: Path) -> Path:
+    """The folder of a finished training of a tiny denoiser on that codec's latents."""
+    from artdiff.train.loop import train
+
+    folder = codec_run.parent / "denoiser"
+    train(denoiser_recipe(codec_run / "model.safetensors"), Shapes(), folder)
+    return folder
 
 
 @pytest.fixture
