@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from artdiff.errors import ModelError, nearest
@@ -22,12 +22,15 @@ class Distilled:
         stop: the one guidance.stop.
         steps: fewest and most steps of ``sampler.name = "euler"`` that they were trained to take
             as they stand; None where guidance alone was distilled.
+        plain: whether they were also taught to answer as if nothing had been distilled, so that
+            other guidance than the above takes two passes of the same weights.
     """
 
     scale: tuple[float, float]
     rescale: float = 0.0
     stop: float = 0.0
     steps: tuple[int, int] | None = None
+    plain: bool = False
 
     @classmethod
     def read(cls, values: object, where: str) -> Distilled:
@@ -37,20 +40,28 @@ class Distilled:
         """
         if not isinstance(values, Mapping):
             raise ModelError(f"{where}: must be a table (got {values!r})")
-        known = {"scale", "rescale", "stop", "steps"}
+        known = {"scale", "rescale", "stop", "steps", "plain"}
         for key in values:
             if key not in known:
                 raise ModelError(f"{where}.{key}: unknown key{nearest(str(key), known)}")
         for key in ("rescale", "stop"):
             if not _number(values.get(key, 0.0)):
                 raise ModelError(f"{where}.{key}: must be a number (got {values[key]!r})")
-        steps = values.get("steps")
+        steps, plain = values.get("steps"), values.get("plain", False)
+        if not isinstance(plain, bool):
+            raise ModelError(f"{where}.plain: must be true or false (got {plain!r})")
         return cls(
             _pair(values.get("scale"), f"{where}.scale"),
             float(values.get("rescale", 0.0)),
             float(values.get("stop", 0.0)),
             _pair(steps, f"{where}.steps") if steps else None,
+            plain,
         )
+
+    def of(self, taught: Distilled) -> bool:
+        """Whether weights that were `taught` something know all this: fewer things are well."""
+        few = replace(taught, steps=self.steps, plain=self.plain)
+        return few == self and self.steps in (None, taught.steps) and self.plain <= taught.plain
 
 
 def _number(value: object) -> bool:

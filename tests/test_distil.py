@@ -145,7 +145,8 @@ def test_one_pass_learns_two(made, guided):
     before = task.validate(task.model)["loss"]
     assert validations(guided, "loss")[-1] < 0.45 * before
     student, _, facts = load_denoiser(guided / "model.safetensors")
-    assert facts["distilled"] == {"scale": [1, 6], "rescale": 0.5, "stop": 0.15, "steps": []}
+    told = {"scale": [1, 6], "rescale": 0.5, "stop": 0.15, "steps": [], "plain": False}
+    assert facts["distilled"] == told
     assert task.validate(student)["loss"] < 0.46 * before
     assert (guided / "samples" / "000040.png").stat().st_size > 500
     words = (made / "teacher" / "vocabulary.txt").read_text()
@@ -167,6 +168,23 @@ def test_few_steps_learn_many(made, guided):
     assert after["walk/2"] < 0.7 * before["walk/2"]
     _, facts = read_tensors(made / "few" / "model.safetensors")
     assert facts["distilled"]["steps"] == [2, 4] and facts["config"]["told"] == ["scale", "reach"]
+
+
+def test_some_samples_learn_plain_answers(made):
+    def scales_and_reaches(plain):
+        recipe = distil_recipe(made, 4, table={"jumps": 0.5, "plain": plain})
+        task = begun(recipe, made)
+        draws = torch.Generator().manual_seed(0)
+        lesson = task.lesson([5] * 400, 0, draws)
+        return task, lesson.scale, lesson.reach
+
+    task, scale, reach = scales_and_reaches(0.3)
+    _, before, jumped = scales_and_reaches(0.0)
+    plain = scale == 1
+    assert 0.2 < plain.float().mean() < 0.4 and not (before == 1).any()
+    assert (reach[plain] == 0).all() and torch.equal(reach[~plain], jumped[~plain])
+    assert torch.equal(scale[~plain], before[~plain])
+    assert task.finish(task.model)["distilled"]["plain"] is True
 
 
 def test_a_killed_run_goes_on_bit_for_bit(made):
@@ -206,6 +224,7 @@ def test_another_teacher_is_another_run(made, guided, tmp_path):
     ({"scale": [8, 1]}, "scale: 8 is above 1; the smaller one comes first"),
     ({"guidance": 9}, "guidance 9 is not a scale that it learns"),
     ({"teacher": "none.safetensors"}, "distil.teacher: there is no file none.safetensors"),
+    ({"plain": 0.2}, "distil.plain: .* was taught no plain answers"),
     ({"rescale": 0.7}, r"distil.rescale: .* has learned 0.5, not 0.7"),
     ({"scale": [1, 5]}, r"distil.scale: .* has learned \[1.0, 6.0\], not \(1.0, 5.0\)"),
 ])  # fmt: skip

@@ -18,10 +18,10 @@ from artdiff.model import ModelCard
 from artdiff.nn.latent_transformer import LatentTransformer
 from artdiff.plan.resolve import resolve
 from artdiff.preset.draft import Draft, overlay, override
-from artdiff.quality import Distilled
+from artdiff.quality import Distilled, Quality
 from artdiff.registry import Registry, Selection, create_registry
 from artdiff.renderer import load_engine
-from artdiff.train.checkpoint import write_tensors
+from artdiff.train.checkpoint import read_tensors, write_tensors
 from artdiff.train.denoiser import load_denoiser
 
 KNOWS = {"scale": [1.0, 6.0], "rescale": 0.0, "stop": 0.0, "steps": [2, 4]}
@@ -258,6 +258,7 @@ def test_model_calls_are_counted_as_they_are_made(both):
     ("[distilled]\nscale = 4", "distilled.scale: must be [smallest, largest] (got 4)"),
     ("[distilled]\nscale = [8, 1]", "distilled.scale: must be [smallest, largest] (got [8, 1])"),
     ("[distilled]\nscale = [1, 8]\nstops = 1", "distilled.stops: unknown key; did you mean"),
+    ("[distilled]\nscale = [1, 8]\nplain = 1", "distilled.plain: must be true or false (got 1)"),
     ("[distilled]\nscale = [1, 8]\nstop = 'a'", "distilled.stop: must be a number (got 'a')"),
 ])  # fmt: skip
 def test_wrong_cards(text, message, tmp_path):
@@ -270,6 +271,8 @@ def test_wrong_cards(text, message, tmp_path):
 @pytest.mark.parametrize("change", [
     lambda card: replace(card, distilled=None),
     lambda card: replace(card, distilled=Distilled((1.0, 9.0), steps=(2, 4))),
+    lambda card: replace(card, distilled=Distilled((1.0, 6.0), steps=(1, 4))),
+    lambda card: replace(card, distilled=Distilled((1.0, 6.0), plain=True)),
     lambda card: replace(card, weights=ModelCard.read(Path(str(card.folder))).weights),
 ])  # fmt: skip
 def test_card_and_weights_agree_on_what_was_distilled(change, both, plan):
@@ -291,6 +294,69 @@ def test_a_model_that_is_distilled_as_a_whole(registry, few_folder):
     assert few.batches == [2, 2] and few.told[0]["scale"] == [2.0, 2.0]
     with pytest.raises(PresetError, match="take no negative prompt; take another model"):
         asked(registry, negative="snow")
+
+
+@pytest.fixture
+def one_file(registry, few_folder, tmp_path) -> Registry:
+    """A model "one" whose only weights know guidance, few steps, and plain answers."""
+    taught = KNOWS | {"plain": True}
+    for file in few_folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    tensors, facts = read_tensors(tmp_path / "few.safetensors")
+    write_tensors(tmp_path / "few.safetensors", tensors, facts | {"distilled": taught})
+    level = ModelCard.read(few_folder).quality["draft"]
+    few = Distilled((1.0, 6.0), steps=(2, 4))
+    card = replace(
+        ModelCard.read(few_folder), name="one", folder=tmp_path, weights=level.weights,
+        distilled=Distilled((1.0, 6.0), plain=True),
+        quality={"draft": replace(level, distilled=few), "normal": Quality(), "best": Quality()},
+    )  # fmt: skip
+    registry.manager.register(Cards(card), "one-model")
+    return registry
+
+
+@pytest.mark.parametrize("settings, passes", [
+    ({}, 1),
+    ({"quality": "draft"}, 1),
+    ({"negative": "snow"}, 2),
+    ({"negative": "snow", "quality": "best"}, 2),
+    ({"guidance.rescale": 0.5}, 2),
+    ({"guidance.scale": 9.0}, 2),
+    ({"guidance.name": "apg"}, 2),
+])  # fmt: skip
+def test_weights_that_were_taught_plain_answers_too(settings, passes, one_file):
+    """What they do not know by heart is asked of the same weights in two passes."""
+    said, pictures = asked(one_file, model="one", **settings)
+    assert said.batches[0] == 2 * passes and np.isfinite(pictures).all()
+    draft = settings.get("quality") == "draft"
+    assert all(("scale" in told) == (passes == 1) for told in said.told)
+    assert all(("reach" in told) == draft for told in said.told)
+    settings = {"model": "one", "frames.count": 2, "prompt": "a red fox", **settings}
+    work = prepare(Draft("film", {}, {}), one_file, settings)
+    steps = work.plan.preset.sampler.steps
+    assert estimate(work, one_file, measure=False).model_calls == 2 * passes * steps
+
+
+def test_plain_steps_are_no_leaps(one_file):
+    plain, _ = asked(one_file, model="one", **{"negative": "snow", "sampler.name": "euler"})
+    assert plain.told == [{}] * 4
+    known, _ = asked(one_file, model="one", **{"sampler.name": "euler"})
+    assert all(list(told) == ["scale"] for told in known.told)
+
+
+def test_one_pass_and_two_are_different_films(one_file):
+    def key(**settings):
+        values = {"model": "one", "prompt": "a red fox", **settings}
+        return key_of(prepare(Draft("film", {}, {}), one_file, values).plan.manifest())
+
+    manifests = {key(), key(quality="draft"), key(**{"guidance.scale": 9.0})}
+    assert len(manifests) == 3
+
+
+def test_few_steps_are_refused_what_two_passes_know(one_file):
+    draft = {"model": "one", "quality": "draft", "negative": "snow"}
+    with pytest.raises(PresetError, match="take no negative prompt; set quality to 'normal'"):
+        prepare(Draft("film", {}, {}), one_file, draft)
 
 
 def test_levels_come_along_when_a_model_is_added(few_folder, tmp_path, monkeypatch):

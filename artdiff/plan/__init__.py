@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,8 @@ class Plan:
             "artdiff": __version__,
             "preset": preset,
             "model": {"name": self.card.name, "weights": self.card.digest()}
-            | ({"fast": True} if self.card.fast else {}),
+            | ({"fast": True} if self.card.fast else {})
+            | ({"distilled": asdict(known)} if (known := self.card.distilled) else {}),
             **({"weak": {"name": w.name, "weights": w.digest()}} if (w := self.weak) else {}),
             "plugins": dict(sorted(self.plugins.items())),
         }

@@ -10,7 +10,7 @@ from artdiff.model import ModelCard
 from artdiff.plan import USUAL_GUIDER, Chosen
 from artdiff.preset import Preset
 from artdiff.preset.draft import Draft, underlay
-from artdiff.quality import LEVELS
+from artdiff.quality import LEVELS, Distilled
 from artdiff.registry import Registry
 from artdiff.tune.file import solver_of
 
@@ -38,33 +38,43 @@ def at_quality(draft: Draft, card: ModelCard) -> tuple[ModelCard, Draft]:
     return card, underlay(draft, said.values, f"model {card.name}, quality {level}")
 
 
-def check_distilled(
+def as_asked(
     draft: Draft, preset: Preset, card: ModelCard, sampler: Chosen, guider: Chosen
-) -> None:
-    """Make sure that distilled weights know what is asked of them.
+) -> ModelCard:
+    """The card of distilled weights, or of the same asked plainly where they know no better.
 
-    :raises PresetError: they do not; the message names weights that do, if the card has some.
+    :raises PresetError: they do not know what is asked of them, and cannot be asked plainly; the
+        message names a level that may know it, if the card has one.
     """
-    known, part = card.distilled, preset.guidance
-    if known is None:
-        return
-    normal = card.quality.get("normal")
-    plain = normal is not None and not normal.distilled
-    other = "set quality to 'normal'" if plain else "take another model"
-    who = f"the distilled weights of model {card.name!r}"
+    known = card.distilled
+    strange = known and _unknown(known, preset, sampler, guider)
+    if not known or not strange:
+        return card
+    if known.plain and known.steps is None:
+        return replace(card, distilled=None)
+    level = draft.values.get("quality")
+    other = "normal" in card.quality and level not in (None, "normal")
+    instead = "set quality to 'normal'" if other else "take another model"
+    key, why = strange
+    raise PresetError(
+        f"{draft.at(key)}: the distilled weights of model {card.name!r} {why}; {instead}"
+    )
 
-    def refuse(key: str, why: str) -> PresetError:
-        return PresetError(f"{draft.at(key)}: {who} {why}; {other}")
 
+def _unknown(
+    known: Distilled, preset: Preset, sampler: Chosen, guider: Chosen
+) -> tuple[str, str] | None:
+    """The first key of a preset that asks for what distilled weights do not know, and why."""
+    part = preset.guidance
     if preset.negative:
-        raise refuse("negative", "take no negative prompt")
+        return "negative", "take no negative prompt"
     if guider.name != USUAL_GUIDER or getattr(guider.options, "percentile", 0):
-        raise refuse("guidance.name", "know plain 'cfg' only")
+        return "guidance.name", "know plain 'cfg' only"
     low, high = known.scale
     for value in part.scale.values:
         if not low <= value <= high:
             why = f"know guidance scales from {low:g} to {high:g} (got {value:g})"
-            raise refuse("guidance.scale", why)
+            return "guidance.scale", why
     fixed = {
         "rescale": (known.rescale, part.rescale.values),
         "stop": (known.stop, (part.stop,)),
@@ -74,15 +84,15 @@ def check_distilled(
     for key, (value, said) in fixed.items():
         for got in said:
             if got != value:
-                raise refuse(f"guidance.{key}", f"know {value:g} only (got {got:g})")
+                return f"guidance.{key}", f"know {value:g} only (got {got:g})"
     if known.steps is None:
-        return
+        return None
     few, many = known.steps
     if sampler.name == "euler" and not few <= preset.sampler.steps <= many:
-        why = f"walk {few} to {many} steps (got {preset.sampler.steps})"
-        raise refuse("sampler.steps", why)
+        return "sampler.steps", f"walk {few} to {many} steps (got {preset.sampler.steps})"
     if preset.terms:
-        raise refuse("terms", "take steps too long for [terms]")
+        return "terms", "take steps too long for [terms]"
+    return None
 
 
 def check_sides(draft: Draft, preset: Preset, card: ModelCard) -> None:

@@ -11,8 +11,8 @@ from artdiff.options import Files
 from artdiff.plan import USUAL_GRID, USUAL_GUIDER, Chosen, Plan
 from artdiff.plan.choosing import Chooser, folder
 from artdiff.plan.matching import (
+    as_asked,
     at_quality,
-    check_distilled,
     check_process,
     check_sides,
     solved,
@@ -41,7 +41,7 @@ def resolve(draft: Draft, registry: Registry) -> Plan:
     grid = chooser.part("grids", "sampler.grid", preset.sampler.grid)
     check_process(draft, preset, card, sampler, grid)
     guider = chooser.part("guiders", "guidance", preset.guidance)
-    check_distilled(draft, preset, card, sampler, guider)
+    card = as_asked(draft, preset, card, sampler, guider)
     weak = weaker(draft, registry, card, guider)
     tracked = [choose_term(chooser, label, values) for label, values in preset.terms.items()]
     terms, tracks = tuple(term for term, _ in tracked), tuple(track for _, track in tracked)

@@ -85,6 +85,8 @@ class DistilTask(Task):
         known = facts.get("distilled")
         if known is None:
             return
+        if self.part.plain and not known.get("plain"):
+            raise PresetError(f"distil.plain: {path} was taught no plain answers")
         for key in ("rescale", "stop", "scale"):
             said = getattr(self.part, key)
             if (list(said) if key == "scale" else said) != known[key]:
@@ -129,15 +131,16 @@ class DistilTask(Task):
         mine = slice(rows.start, rows.stop) if rows else slice(None)
         latents = torch.from_numpy(self.latents[list(indices)[mine]]).float()
         eps = torch.randn(count, *latents.shape[1:], generator=draws)[mine]
-        numbers = torch.rand(5, count, generator=draws, dtype=torch.float64)
+        numbers = torch.rand(6, count, generator=draws, dtype=torch.float64)
+        plain = numbers[5] < part.plain
         low, high = part.scale
-        scale = low + (high - low) * numbers[0]
+        scale = torch.where(plain, 1.0, low + (high - low) * numbers[0])
         few, many = part.steps
         k = few * (many / few) ** numbers[1]
         begin = 1 - (numbers[2] * k).floor() / k
         t, end = (shift_time(u, part.shift) for u in (begin, (begin - 1 / k).clamp(min=0)))
         still = training_times(count, draws).double()
-        jumps = numbers[3] < part.jumps
+        jumps = (numbers[3] < part.jumps) & ~plain
         reach = torch.where(jumps, t - end, 0.0)
         t = torch.where(jumps, t, still)
         captions = [self.dataset.caption(row, draw) for row in indices]
@@ -259,6 +262,7 @@ class DistilTask(Task):
                 "rescale": part.rescale,
                 "stop": part.stop,
                 "steps": list(part.steps) if part.jumps else [],
+                "plain": part.plain > 0,
             },
         }
 

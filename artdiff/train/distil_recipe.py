@@ -28,6 +28,10 @@ class DistilTable(Part):
     rescale: Share = Field(default=0.5, description="guidance.rescale, which it learns by heart")
     stop: Share = Field(default=0.15, description="guidance.stop, which it learns by heart")
     jumps: Share = Field(default=0.0, description="share of samples that learn a whole step")
+    plain: Share = Field(
+        default=0.0,
+        description="share of samples that learn the plain velocity, for guidance by two passes",
+    )
     steps: tuple[Count, Count] = Field(
         default=(4, 8), description="fewest and most steps of the walks that it learns"
     )
