@@ -237,7 +237,7 @@ def test_wrong_lessons(table, message, made, guided):
 def test_the_codec_is_the_teachers(made):
     """The one that ships, which is taken where none is named, has more channels."""
     table = {"codec": None, "teacher": str(made / "teacher" / "model.safetensors")}
-    with pytest.raises(PresetError, match=r"distil.codec: .* of 16 channels, the teacher of 4"):
+    with pytest.raises(PresetError, match=r"distil.codec: .* of 32 channels, the teacher of 4"):
         begun(distil_recipe(made, table=table), made)
 
 

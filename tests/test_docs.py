@@ -310,8 +310,17 @@ def test_make_targets_in_the_documentation_exist():
 
 
 def test_the_recipes_fit_together():
-    recipe = tomllib.loads(read("artdiff/train/recipes/starter-denoiser.toml"))
-    assert recipe["denoiser"]["codec"] == "runs/starter-codec/model.safetensors"
+    def recipe(name):
+        return tomllib.loads(read(f"artdiff/train/recipes/starter-{name}.toml"))
+
+    assert recipe("codec-decoder")["start"] == "runs/starter-codec/model.safetensors"
+    assert recipe("denoiser")["start"] == "runs/starter-denoiser-small/model.safetensors"
+    for name, table in (("denoiser", "denoiser"), ("denoiser-small", "denoiser"),
+                        ("classifier", "classifier")):  # fmt: skip
+        codec = "runs/starter-codec-decoder/model.safetensors"
+        assert recipe(name)[table]["codec"] == codec
+    sizes = [recipe(name)["denoiser"]["model"] for name in ("denoiser", "denoiser-small")]
+    assert sizes[0] == sizes[1]
 
 
 # Links and words.

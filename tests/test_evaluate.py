@@ -174,8 +174,8 @@ def test_the_starter_encoder_takes_pictures_of_any_size():
     sizes = [(32, 32), (64, 64), (64, 64), (90, 40), (300, 200)]
     pictures = [rng.integers(0, 256, (*size, 3), np.uint8) for size in sizes]
     found = extract(encoder, pictures)
-    assert found.pooled.shape == (5, 176) and found.spatial.shape == (5, 256)
-    assert found.sizes() == {"pooled": 176, "spatial": 256} and len(found) == 5
+    assert found.pooled.shape == (5, 192) and found.spatial.shape == (5, 512)
+    assert found.sizes() == {"pooled": 192, "spatial": 512} and len(found) == 5
     assert found.pooled.isfinite().all() and found.logits is None
     alone = extract(encoder, [pictures[3]])
     assert torch.allclose(alone.pooled[0], found.pooled[3], atol=1e-4)

@@ -22,9 +22,9 @@ __all__ = ["StarterEncoder"]
 
 
 class StarterEncoder:
-    """The encoder of the starter model's codec: 176 pooled and 256 spatial features, offline.
+    """The encoder of the starter model's codec: 192 pooled and 512 spatial features, offline.
 
-    Pooled features are the latent's mean over the picture (16) and the logarithm of the standard
+    Pooled features are the latent's mean over the picture (32) and the logarithm of the standard
     deviation of each channel of the last stage (160), less that of pink noise: colours, and how
     much there is of each pattern, which tells sharp pictures from soft ones. Spatial ones are
     the latent, averaged over a grid of 4 x 4. Pictures of any size are scaled to one size
@@ -62,7 +62,7 @@ class StarterEncoder:
         return sha.hexdigest()[:16]
 
     def pictures(self, pictures: Tensor) -> Mapping[str, Tensor]:
-        """Features of uint8 pictures (B, 3, H, W): pooled (B, 176), spatial (B, 256)."""
+        """Features of uint8 pictures (B, 3, H, W): pooled (B, 192), spatial (B, 512)."""
         images = scale(pictures.float() / 127.5 - 1, self.size)
         hidden = self.codec.encoder[:-1](images)
         latents = self.codec.norm(self.codec.encoder[-1](hidden))
