@@ -9,8 +9,6 @@ import torch
 from training import (
     Killed,
     Shapes,
-    codec_recipe,
-    denoiser_recipe,
     distil_recipe,
     ended_at,
     losses,
@@ -46,12 +44,9 @@ def _one_thread():
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(denoiser_run):
     """A folder with a tiny codec and a tiny teacher."""
-    folder = tmp_path_factory.mktemp("distil")
-    codec = loop.train(codec_recipe(), Shapes(), folder / "codec")
-    loop.train(denoiser_recipe(codec), Shapes(), folder / "teacher")
-    return folder
+    return denoiser_run.parent
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +99,7 @@ def test_not_told_is_scale_one_and_no_reach(made):
 
 @pytest.mark.parametrize("fraction", [1.0, 0.6, 0.15, 0.1])
 def test_the_lesson_is_the_guidance_of_the_sampler(fraction, made):
-    network, tokenizer, _ = load_denoiser(made / "teacher" / "model.safetensors")
+    network, tokenizer, _ = load_denoiser(made / "denoiser" / "model.safetensors")
     x, _, text = start(network)
     none = network.encode_text(tokenizer([""]))
     scale = torch.tensor([1.0, 4.0, 8.0])
@@ -149,7 +144,7 @@ def test_one_pass_learns_two(made, guided):
     assert facts["distilled"] == told
     assert task.validate(student)["loss"] < 0.46 * before
     assert (guided / "samples" / "000040.png").stat().st_size > 500
-    words = (made / "teacher" / "vocabulary.txt").read_text()
+    words = (made / "denoiser" / "vocabulary.txt").read_text()
     assert (guided / "vocabulary.txt").read_text() == words
 
 
@@ -210,7 +205,7 @@ def test_a_batch_may_be_cut(made):
 def test_another_teacher_is_another_run(made, guided, tmp_path):
     teacher = tmp_path / "model.safetensors"
     for name in ("model.safetensors", "vocabulary.txt"):
-        (tmp_path / name).write_bytes((made / "teacher" / name).read_bytes())
+        (tmp_path / name).write_bytes((made / "denoiser" / name).read_bytes())
     recipe = distil_recipe(made, 6, table={"teacher": str(teacher)})
     loop.train(recipe, Shapes(), tmp_path / "run")
     tensors, facts = read_tensors(teacher)
@@ -236,7 +231,7 @@ def test_wrong_lessons(table, message, made, guided):
 
 def test_the_codec_is_the_teachers(made):
     """The one that ships, which is taken where none is named, has more channels."""
-    table = {"codec": None, "teacher": str(made / "teacher" / "model.safetensors")}
+    table = {"codec": None, "teacher": str(made / "denoiser" / "model.safetensors")}
     with pytest.raises(PresetError, match=r"distil.codec: .* of 32 channels, the teacher of 4"):
         begun(distil_recipe(made, table=table), made)
 

@@ -111,10 +111,10 @@ def denoiser_recipe(codec, steps=80, **changes):
 
 
 def distil_recipe(folder, steps=160, lr=1e-2, table=None, **changes):
-    """A recipe for a student of ``teacher`` in `folder`, beside whose ``codec`` it lies."""
+    """A recipe for a student of the ``denoiser`` in `folder`, beside whose ``codec`` it lies."""
     part = {
         "codec": str(folder / "codec" / "model.safetensors"),
-        "teacher": str(folder / "teacher" / "model.safetensors"),
+        "teacher": str(folder / "denoiser" / "model.safetensors"),
         "scale": [1, 6], "validation": 16, "reference": 16, "prompts": ["red disc on blue"],
     }  # fmt: skip
     return parse_recipe({
