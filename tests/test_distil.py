@@ -182,6 +182,18 @@ def test_some_samples_learn_plain_answers(made):
     assert task.finish(task.model)["distilled"]["plain"] is True
 
 
+def test_guidance_may_be_learned_from_more_noise(made):
+    late = begun(distil_recipe(made, table={"time_mean": 1.5, "time_std": 0.5}), made)
+    usual = begun(distil_recipe(made), made)
+
+    def middle(task):
+        draws = torch.Generator().manual_seed(0)
+        return task.lesson([5] * 400, 0, draws).t.logit().median().item()
+
+    assert middle(late) == pytest.approx(1.5, abs=0.15)
+    assert middle(usual) == pytest.approx(0.3, abs=0.15)
+
+
 def test_a_killed_run_goes_on_bit_for_bit(made):
     recipe = distil_recipe(made, 12, table={"jumps": 0.5, "steps": [2, 4]})
     whole, killed = made / "whole", made / "killed"

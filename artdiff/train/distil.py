@@ -139,7 +139,7 @@ class DistilTask(Task):
         k = few * (many / few) ** numbers[1]
         begin = 1 - (numbers[2] * k).floor() / k
         t, end = (shift_time(u, part.shift) for u in (begin, (begin - 1 / k).clamp(min=0)))
-        still = training_times(count, draws).double()
+        still = training_times(count, draws, part.time_mean, part.time_std).double()
         jumps = (numbers[3] < part.jumps) & ~plain
         reach = torch.where(jumps, t - end, 0.0)
         t = torch.where(jumps, t, still)

@@ -15,7 +15,8 @@ Scale = Annotated[float, Field(ge=1, le=100)]
 class DistilTable(Part):
     """What is particular to distilling a denoiser."""
 
-    free = ("validation", "walks", "reference", "guidance", "prompts")
+    free = ("time_mean", "time_std",
+            "validation", "walks", "reference", "guidance", "prompts")  # fmt: skip
     teacher: Path | None = Field(
         default=None, description="model.safetensors of the denoiser; the starter's, if left out"
     )
@@ -38,6 +39,10 @@ class DistilTable(Part):
     shift: Positive = Field(default=1.5, description="sampler.shift of those walks")
     parts: Count = Field(default=4, description="in how many parts the teacher walks a step")
     empty: Share = Field(default=0.05, description="share of captions that are left empty")
+    time_mean: float = Field(
+        default=0.3, description="of the logit of training times; best as the teacher had it"
+    )
+    time_std: Positive = Field(default=1.0, description="of the logit of training times")
     validation: Count = Field(default=128, description="held-out pictures in a validation")
     walks: Count = Field(default=8, description="pictures that a validation draws by few steps")
     reference: Count = Field(default=32, description="guided steps that those are compared with")
