@@ -40,7 +40,7 @@ class DistilTable(Part):
     parts: Count = Field(default=4, description="in how many parts the teacher walks a step")
     empty: Share = Field(default=0.05, description="share of captions that are left empty")
     time_mean: float = Field(
-        default=0.3, description="of the logit of training times; best as the teacher had it"
+        default=0.3, description="of the logit of training times, of samples that learn no step"
     )
     time_std: Positive = Field(default=1.0, description="of the logit of training times")
     validation: Count = Field(default=128, description="held-out pictures in a validation")
