@@ -30,6 +30,8 @@ from artdiff.hookspecs import hookimpl
 from artdiff.model import ModelCard
 from artdiff.registry import Registry, Selection, create_registry
 
+pytest_plugins = ["levels"]
+
 WORDS = "a red blue fox cat in the snow sea at night day spring summer autumn winter".split()
 
 CARD = """
