@@ -122,7 +122,8 @@ def _draw_loss(axes: Axes, lines: list[dict], valid: list[tuple[int, float]]) ->
         width = max(1, len(losses) // 100)
         smooth = np.convolve(losses, np.ones(width) / width, "valid")
         axes.plot(steps[width - 1 :], smooth, color="tab:blue", label="training")
-        axes.set_ylim(0.95 * smooth.min(), float(np.quantile(losses, 0.98)) * 1.05)
+        low = min([float(smooth.min()), *(loss for _, loss in valid)])
+        axes.set_ylim(0.95 * low, float(np.quantile(losses, 0.98)) * 1.05)
     if valid:
         label, color = "validation, averaged weights", "tab:orange"
         axes.plot(*np.array(valid).T, "o-", color=color, markersize=3, label=label)
