@@ -152,7 +152,7 @@ def test_the_card_in_the_documentation_is_one(tmp_path):
     (tmp_path / "card.toml").write_text(f'name = "a"\nbackend = "b"\n{text[: text.index("```")]}')
     card = ModelCard.read(tmp_path)
     assert list(card.quality) == ["draft", "normal", "best"]
-    assert card.quality["draft"].distilled == Distilled((1.0, 8.0), 0.5, 0.15, (4, 8))
+    assert card.quality["draft"].distilled == Distilled((1.0, 8.0), 0.5, 0.4, (4, 8))
 
 
 # The command line.

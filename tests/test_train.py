@@ -2,11 +2,13 @@
 
 import shutil
 import signal
+from functools import partial
 from zlib import crc32
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from training import (
     Killed,
     Shapes,
@@ -200,6 +202,34 @@ def test_a_run_goes_on_with_other_shares_and_times(denoiser_run, codec_run, tmp_
     stop = StopRecipe(steps=recipe.stop.steps + 2)
     loop.train(recipe.model_copy(update={"denoiser": part, "stop": stop}), Shapes(), folder)
     assert len(losses(folder)) == len(losses(denoiser_run)) + 2
+
+
+def compiled(recipe):
+    part = recipe.denoiser.model_copy(update={"compile": True})
+    return recipe.model_copy(update={"denoiser": part})
+
+
+def test_a_compiled_loss_is_the_same_loss_and_weights_fit_into_eight_bits(
+    codec_run, denoiser_run, tmp_path, monkeypatch
+):
+    """The graph is captured as it would be; making machine code of it takes a minute."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    recipe = denoiser_recipe(codec_run / "model.safetensors", steps=2, keep="int8")
+    path = loop.train(compiled(recipe), Shapes(), tmp_path / "run")
+    assert losses(tmp_path / "run") == pytest.approx(losses(denoiser_run)[:2], rel=1e-4)
+    with safe_open(path, framework="pt") as file:
+        assert file.get_tensor("change.weight").dtype == torch.int8
+    network, _, _ = load_denoiser(path)
+    checkpoint, _ = load_checkpoint(tmp_path / "run")
+    wanted = checkpoint["ema.change.weight"]
+    assert (network.change.weight - wanted).norm() < 0.02 * wanted.norm()
+
+
+def test_compiling_needs_a_compiler(codec_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    recipe = compiled(denoiser_recipe(codec_run / "model.safetensors", steps=2))
+    with pytest.raises(PresetError, match=r"denoiser\.compile: there is no C\+\+ compiler"):
+        loop.train(recipe, Shapes(), tmp_path / "run")
 
 
 def test_numbers_too_large_for_sixteen_bits_are_kept(tmp_path):

@@ -8,11 +8,13 @@ from PIL import Image
 from training import Shapes, codec_recipe, losses
 
 from artdiff.train import loop
+from artdiff.train.checkpoint import read_tensors, write_tensors
 from artdiff.train.ema import Ema
 from artdiff.train.losses import codec_loss, psnr, training_times
 from artdiff.train.optim import build_optimizer, orthogonalise
 from artdiff.train.recipe import EmaRecipe, OptimRecipe
 from artdiff.train.report import draw_curves, read_metrics, truncate_metrics
+from artdiff.train.stored import quartered
 
 
 def test_metrics_are_cut_at_a_step(tmp_path):
@@ -109,3 +111,31 @@ def test_curves_of_several_numbers(tmp_path):
         assert picture.size == (800, 750)
     path.write_text("")
     draw_curves(path, tmp_path / "loss.png")
+
+
+def test_weights_in_eight_bits_are_near_and_a_quarter_the_size(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    tensors = {
+        "matrix": torch.randn(64, 128, generator=generator) * torch.logspace(-3, 3, 64)[:, None],
+        "planes": torch.randn(32, 16, 3, 3, generator=generator),
+        "vector": torch.randn(8192, generator=generator),
+        "small": torch.randn(8, 8, generator=generator),
+        "nothing": torch.zeros(64, 64),
+        "large": torch.full((64, 64), 1e6),
+        "count": torch.arange(5000).view(50, 100),
+    }
+    write_tensors(tmp_path / "a.safetensors", quartered(tensors), {"kind": "x"})
+    found, facts = read_tensors(tmp_path / "a.safetensors")
+    assert facts == {"kind": "x"} and found.keys() == tensors.keys()
+    for name in ("matrix", "planes"):
+        assert quartered(tensors)[name].dtype == torch.int8
+        rows, near = tensors[name].flatten(1), found[name].flatten(1)
+        step = rows.abs().amax(1, keepdim=True) / 127
+        assert ((near - rows).abs() <= 0.51 * step + 127 * step / 2048).all(), name
+        assert 0 < (near - rows).norm() < 0.01 * rows.norm()
+    assert not found["nothing"].any()
+    for name in ("vector", "small", "large", "count"):
+        near, wanted = found[name].float(), tensors[name].float()
+        torch.testing.assert_close(near, wanted, rtol=1e-3, atol=1e-3)
+    again = quartered(found)
+    assert all(torch.equal(again[name], part) for name, part in quartered(tensors).items())

@@ -17,15 +17,16 @@ def by_rows(call: Callable[..., Tensor], *inputs: Tensor | Mapping[str, Tensor])
     """Give ``call(*inputs)``, whose rows are computed in as many threads as there are cores.
 
     A second core helps a small product little, and waits at the end of each; rows do not wait for
-    one another. On another device, with gradients, with one row or with one core the call is made
-    as it is.
+    one another. On another device, with gradients or autocast (which is a thread's own), with one
+    row or with one core the call is made as it is.
 
     :param inputs: tensors and mappings of tensors; what has as many rows as the first is cut.
     """
     first, cores = inputs[0], torch.get_num_threads()
     assert isinstance(first, Tensor)
     rows, parts = len(first), min(len(first), cores)
-    if parts < 2 or torch.is_grad_enabled() or first.device.type != "cpu":
+    plain = torch.is_grad_enabled() or torch.is_autocast_enabled("cpu")
+    if parts < 2 or plain or first.device.type != "cpu":
         return call(*inputs)
     inference = torch.is_inference_mode_enabled()
 

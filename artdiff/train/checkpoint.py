@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from artdiff.errors import MachineError
+from artdiff.train.stored import whole
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], facts: dict) -> None:
@@ -31,10 +32,10 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], facts: dict) -> None:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
-    """Read back what `write_tensors` wrote; SafetensorError when the file is damaged."""
+    """Read back what `write_tensors` wrote, 8 bits as floats; SafetensorError when damaged."""
     with safe_open(path, framework="pt") as file:
         facts = json.loads((file.metadata() or {}).get("artdiff", "{}"))
-        return {name: file.get_tensor(name) for name in file.keys()}, facts
+        return whole({name: file.get_tensor(name) for name in file.keys()}), facts
 
 
 def section(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:

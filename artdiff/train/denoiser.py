@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
+import warnings
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -34,7 +38,7 @@ from artdiff.train.task import Task
 class DenoiserTable(Part):
     """What is particular to training a denoiser."""
 
-    free = ("often", "time_mean", "time_std",
+    free = ("often", "time_mean", "time_std", "compile",
             "validation", "prompts", "guidance", "sheet_steps")  # fmt: skip
     codec: Path = Field(description="model.safetensors of the trained codec")
     model: LatentTransformerConfig = LatentTransformerConfig()
@@ -47,6 +51,9 @@ class DenoiserTable(Part):
         default=0.3, description="of the logit of training times; 1 sees more noise, 0 the middle"
     )
     time_std: Positive = Field(default=1.0, description="of the logit of training times")
+    compile: bool = Field(
+        default=False, description="compile the loss: a minute or more at first, then faster steps"
+    )
     validation: Count = Field(default=256, description="held-out pictures in a validation")
     prompts: list[str] = Field(default=[], description="what the sample sheets show")
     guidance: Positive = 4.0
@@ -77,6 +84,14 @@ class DenoiserTask(Task):
         rows = range(recipe.data.held_out, recipe.data.held_out + recipe.data.count)
         often = self.part.often
         self.weights = weights_of(dataset, rows, often, "denoiser.often") if often else None
+        self._teach = self._compiled() if self.part.compile else self._losses
+
+    def _compiled(self) -> Callable[..., Tensor]:
+        names = [os.environ.get("CXX", "g++"), "clang++", "c++"]
+        if not any(map(shutil.which, names)):
+            raise PresetError("denoiser.compile: there is no C++ compiler such as g++ here")
+        warnings.filterwarnings("ignore", "Dynamo detected a call to a `functools.lru_cache`")
+        return torch.compile(self._losses)
 
     def ids(self, rows: list[int], step: int) -> Tensor:
         """Word ids (B, L) of freshly worded captions; some empty, some words made unknown."""
@@ -102,7 +117,7 @@ class DenoiserTask(Task):
         t = training_times(len(indices), draws, self.part.time_mean, self.part.time_std)
         t = t[mine].to(device)
         eps = torch.randn(len(indices), *x0.shape[1:], generator=draws)[mine].to(device)
-        return self._losses(self.model, x0, eps, t, ids).mean(), {}
+        return self._teach(self.model, x0, eps, t, ids).mean(), {}
 
     @staticmethod
     def _losses(model: nn.Module, x0: Tensor, eps: Tensor, t: Tensor, ids: Tensor) -> Tensor:

@@ -121,7 +121,7 @@ class Recipe(Part):
     Every kind of model has a subclass that names its `kind` and adds a table of that name.
     """
 
-    free = ("accumulate", "precision", "device", "start", "stop", "cadence")
+    free = ("accumulate", "precision", "device", "start", "stop", "cadence", "keep")
     kind: Any = Field(description="its name, a literal of the subclass")
     seed: int = 0
     batch: Count = Field(description="pictures in a step, over all processes")
@@ -134,6 +134,9 @@ class Recipe(Part):
     ema: EmaRecipe
     stop: StopRecipe
     cadence: CadenceRecipe = CadenceRecipe()
+    keep: Literal["float16", "int8"] = Field(
+        default="float16", description="how large weights are kept in model.safetensors"
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

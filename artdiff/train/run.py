@@ -24,6 +24,7 @@ from artdiff.train.precision import LossScale, autocast
 from artdiff.train.ranks import Ranks
 from artdiff.train.recipe import OptimRecipe, Recipe, first_change
 from artdiff.train.report import Report
+from artdiff.train.stored import halved, quartered
 from artdiff.train.task import Task
 
 
@@ -228,10 +229,9 @@ class Run:
         for number, (name, average) in enumerate(self.averages.items()):
             facts = {**self.task.finish(average.model), "average": name, **self._pictures()}
             facts |= {"step": self.step, "minutes": self.minutes}
-            weights = average.model.state_dict()
-            half = {name: _halved(tensor) for name, tensor in weights.items()}
+            keep = quartered if self.recipe.keep == "int8" else halved
             path = final if number == 0 else self.folder / f"model-{name}.safetensors"
-            write_tensors(path, half, facts)
+            write_tensors(path, keep(average.model.state_dict()), facts)
         self.task.export(final)
         return final
 
@@ -240,11 +240,3 @@ class Run:
         data = self.recipe.data
         options = data.model_dump(mode="json")["options"]
         return {"dataset": data.dataset, "dataset_options": options, "held_out": data.held_out}
-
-
-def _halved(tensor: Tensor) -> Tensor:
-    """A tensor in 16 bits, unless it is of integers or has numbers too large for them."""
-    if not tensor.is_floating_point():
-        return tensor
-    half = tensor.half()
-    return half if half.isfinite().all() or not tensor.isfinite().all() else tensor
