@@ -218,4 +218,4 @@ def test_an_image_prompt_is_a_clip_term(drawn, tmp_path):
 
     values = by_words(tmp_path / "made.png")
     shown = [str(tmp_path / "made.png")]
-    assert values == {"terms.clip.image_prompts": shown, "terms.clip.weight": 100}
+    assert values == {"terms.clip.image_prompts": shown, "terms.clip.weight": 30}

@@ -89,7 +89,7 @@ def fitting_note(picture: np.ndarray, drawn: np.ndarray) -> str:
 
 def by_words(picture: Path) -> dict[str, Any]:
     """Values that guide towards what a picture shows as well, by the term `clip`."""
-    return {"terms.clip.image_prompts": [str(picture.absolute())], "terms.clip.weight": 100.0}
+    return {"terms.clip.image_prompts": [str(picture.absolute())], "terms.clip.weight": 30.0}
 
 
 def sized(size: str | None) -> dict[str, Any]:
