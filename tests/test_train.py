@@ -209,20 +209,24 @@ def compiled(recipe):
     return recipe.model_copy(update={"denoiser": part})
 
 
-def test_a_compiled_loss_is_the_same_loss_and_weights_fit_into_eight_bits(
-    codec_run, denoiser_run, tmp_path, monkeypatch
-):
+def test_a_compiled_loss_is_the_same_loss(codec_run, denoiser_run, tmp_path, monkeypatch):
     """The graph is captured as it would be; making machine code of it takes a minute."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
-    recipe = denoiser_recipe(codec_run / "model.safetensors", steps=2, keep="int8")
-    path = loop.train(compiled(recipe), Shapes(), tmp_path / "run")
+    recipe = denoiser_recipe(codec_run / "model.safetensors", steps=2)
+    loop.train(compiled(recipe), Shapes(), tmp_path / "run")
     assert losses(tmp_path / "run") == pytest.approx(losses(denoiser_run)[:2], rel=1e-4)
+
+
+def test_weights_may_be_kept_in_eight_bits(codec_run, denoiser_run, tmp_path):
+    start = str(denoiser_run / "model.safetensors")
+    recipe = denoiser_recipe(codec_run / "model.safetensors", steps=1, start=start, keep="int8")
+    path = loop.train(recipe, Shapes(), tmp_path / "run")
     with safe_open(path, framework="pt") as file:
         assert file.get_tensor("change.weight").dtype == torch.int8
     network, _, _ = load_denoiser(path)
     checkpoint, _ = load_checkpoint(tmp_path / "run")
     wanted = checkpoint["ema.change.weight"]
-    assert (network.change.weight - wanted).norm() < 0.02 * wanted.norm()
+    assert 0 < (network.change.weight - wanted).norm() < 0.02 * wanted.norm()
 
 
 def test_compiling_needs_a_compiler(codec_run, tmp_path, monkeypatch):
