@@ -212,6 +212,14 @@ def test_rows_are_shared_out_among_threads(inference):
         by_rows(lambda rows: rows / (1 // 0), x)
 
 
+def test_rows_are_computed_in_the_type_of_autocast():
+    """A thread does not inherit it: a teacher would answer in another type than its student."""
+    layer, x = torch.nn.Linear(4, 4), torch.ones(4, 4)
+    torch.set_num_threads(2)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert by_rows(layer, x).dtype == torch.bfloat16
+
+
 @pytest.mark.parametrize("length", [16, 5])
 def test_attention_for_training_says_what_torch_says(length):
     torch.manual_seed(0)
