@@ -141,9 +141,16 @@ def test_the_starter_has_all_levels():
         plan = prepare(Draft("film", {}, {}), registry, settings).plan
         return plan.sampler.name, plan.preset.sampler.steps
 
+    def calls(level):
+        settings = {"prompt": "fox", "quality": level, "frames.count": 1}
+        work = prepare(Draft("film", {}, {}), registry, settings)
+        return estimate(work, registry, measure=False).model_calls
+
     assert set(registry.get("models", "starter").quality) == {"draft", "normal", "best"}
     assert found("normal") == found(None)
     assert found("draft")[1] < found("normal")[1] < found("best")[1] == 32
+    said = [calls(level) for level in ("draft", "normal", "best")]
+    assert said == [11, 17, 55], "as docs/starter-model.md says"
 
 
 def test_the_card_in_the_documentation_is_one(tmp_path):

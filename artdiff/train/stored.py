@@ -20,7 +20,7 @@ def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def quartered(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    r"""Large weights as int8 (r, ...) with scales float16 (r,), the others in 16 bits.
+    r"""Large weights as int8 (r, ...) with scales float32 (r,), the others in 16 bits.
 
     .. math:: q = \mathrm{round}(w / s), \qquad s = \max |w| / 127
 
@@ -32,9 +32,9 @@ def quartered(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             done[name] = tensor
             continue
         rows = tensors[name].detach().float().flatten(1)
-        scale = (rows.abs().amax(1) / 127).half()
-        steps = rows / scale.float().clamp(min=2.0**-24)[:, None]
-        done[name] = steps.round().clamp(-127, 127).to(torch.int8).view(tensor.shape)
+        scale = rows.abs().amax(1) / 127
+        steps = rows / scale.clamp(min=1e-30)[:, None]
+        done[name] = steps.round().to(torch.int8).view(tensor.shape)
         done[name + SCALE] = scale
     return done
 
@@ -47,7 +47,7 @@ def whole(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if name.endswith(SCALE) and name.removesuffix(SCALE) in tensors:
             continue
         if scale is not None:
-            tensor = tensor.float() * scale.float().reshape(-1, *[1] * (tensor.ndim - 1))
+            tensor = tensor.float() * scale.reshape(-1, *[1] * (tensor.ndim - 1))
         done[name] = tensor
     return done
 
