@@ -27,7 +27,7 @@ ORDER = """
     preset.draft preset.check preset.file timeline plan plan.choosing plan.matching plan.tracks
     plan.resolve preset.schema scaffold
     files frames film.change film.sheet film.webp film.video guidance.profile guidance.chart
-    train.recipe train.draws train.losses train.diffusion_losses train.ema train.stored
+    train.recipe train.draws train.losses train.focus train.diffusion_losses train.ema train.stored
     train.checkpoint
     train.data train.examples train.optim train.report train.ranks train.precision train.task
     train.autoencoder train.latents train.heads train.denoiser train.diffusion train.classifier

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -30,6 +31,7 @@ from artdiff.train.autoencoder import load_codec
 from artdiff.train.checkpoint import read_tensors
 from artdiff.train.data import Dataset, dataset_key, prepare_latents, to_pictures, weights_of
 from artdiff.train.draws import batch_indices, numpy_draws, torch_draws, weighted_indices
+from artdiff.train.focus import HasSubject, focus_weights
 from artdiff.train.losses import add_noise, flow_loss, training_times
 from artdiff.train.recipe import Count, Part, Positive, Recipe, Share
 from artdiff.train.task import Task
@@ -38,12 +40,15 @@ from artdiff.train.task import Task
 class DenoiserTable(Part):
     """What is particular to training a denoiser."""
 
-    free = ("often", "time_mean", "time_std", "compile",
+    free = ("often", "focus", "time_mean", "time_std", "compile",
             "validation", "prompts", "guidance", "sheet_steps")  # fmt: skip
     codec: Path = Field(description="model.safetensors of the trained codec")
     model: LatentTransformerConfig = LatentTransformerConfig()
     often: dict[str, dict[str, Positive]] = Field(
         default={}, description="how often pictures are taken by an attribute, where it is not 1"
+    )
+    focus: Positive = Field(
+        default=1.0, description="how much more the error counts where a picture's subject stands"
     )
     empty: Share = Field(default=0.1, description="share of captions that are left empty")
     unknown: Share = Field(default=0.03, description="share of words replaced by the unknown word")
@@ -84,6 +89,11 @@ class DenoiserTask(Task):
         rows = range(recipe.data.held_out, recipe.data.held_out + recipe.data.count)
         often = self.part.often
         self.weights = weights_of(dataset, rows, often, "denoiser.often") if often else None
+        if self.part.focus != 1 and not isinstance(dataset, HasSubject):
+            raise PresetError(
+                f"denoiser.focus: the dataset {recipe.data.dataset!r} does not say where subjects "
+                "stand; leave it out"
+            )
         self._teach = self._compiled() if self.part.compile else self._losses
 
     def _compiled(self) -> Callable[..., Tensor]:
@@ -117,12 +127,24 @@ class DenoiserTask(Task):
         t = training_times(len(indices), draws, self.part.time_mean, self.part.time_std)
         t = t[mine].to(device)
         eps = torch.randn(len(indices), *x0.shape[1:], generator=draws)[mine].to(device)
-        return self._teach(self.model, x0, eps, t, ids).mean(), {}
+        weights = self._focus(indices[mine])
+        return self._teach(self.model, x0, eps, t, ids, weights).mean(), {}
+
+    def _focus(self, indices: np.ndarray) -> Tensor | None:
+        """Weights of the error at every place of some pictures; None where all count alike."""
+        if self.part.focus == 1 or not isinstance(self.dataset, HasSubject):
+            return None
+        boxes = (self.dataset.subject(index) for index in indices.tolist())
+        _, _, height, width = self.latents.shape
+        return focus_weights(boxes, height, width, self.part.focus).to(self.device)
 
     @staticmethod
-    def _losses(model: nn.Module, x0: Tensor, eps: Tensor, t: Tensor, ids: Tensor) -> Tensor:
+    def _losses(
+        model: nn.Module, x0: Tensor, eps: Tensor, t: Tensor, ids: Tensor,
+        weights: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         text = model.encode_text(ids)  # type: ignore[operator]
-        return flow_loss(model(add_noise(x0, eps, t), t, text), x0, eps)
+        return flow_loss(model(add_noise(x0, eps, t), t, text), x0, eps, weights)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Mean loss on held-out pictures, with the same captions, times and noise every time."""

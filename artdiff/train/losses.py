@@ -58,6 +58,13 @@ def add_noise(x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
     return (1 - at) * x0 + at * eps
 
 
-def flow_loss(velocity: Tensor, x0: Tensor, eps: Tensor) -> Tensor:
-    """Mean square of ``velocity - (eps - x0)`` for each sample, (B,); inputs (B, C, h, w)."""
-    return (velocity - (eps - x0)).square().mean(dim=(1, 2, 3))
+def flow_loss(
+    velocity: Tensor, x0: Tensor, eps: Tensor, weights: Tensor | None = None
+) -> Tensor:
+    """Mean square of ``velocity - (eps - x0)`` for each sample, (B,); inputs (B, C, h, w).
+
+    :param weights: what the error counts at every place, (B, 1, h, w) of mean 1 in a sample; None
+        counts all alike.
+    """
+    error = (velocity - (eps - x0)).square()
+    return (error if weights is None else error * weights).mean(dim=(1, 2, 3))

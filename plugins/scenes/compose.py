@@ -21,6 +21,8 @@ from .words import COLORS
 
 Record = dict[str, Any]
 SIDES = {"small": 68.0, "medium": 112.0, "large": 156.0}
+CENTERS = {"left": 76.0, "center": 128.0, "right": 180.0}
+"""Sides and middles of objects in scenes, in pixels of a picture of 256."""
 
 
 def compose(record: Record, rng: np.random.Generator) -> np.ndarray:
@@ -47,7 +49,8 @@ def _cast(record: Record) -> list[str]:
     return [record["pose"]] * record["count"]
 
 
-def _columns(count: int, side: float, center: float) -> list[float]:
+def columns(count: int, side: float, center: float) -> list[float]:
+    """The middles of `count` objects side by side around `center`, in pixels."""
     return [
         center + (i - (count - 1) / 2) * side * (0.98, 0.98, 0.86)[count - 1] for i in range(count)
     ]
@@ -67,7 +70,7 @@ def _portrait(paint: Paint, rng: np.random.Generator, record: Record) -> None:
     floats = object_words(OBJECTS[record["object"]]).home == "a" and record["ground"] != "sunset"
     look = Look(Kit(paint, rng, lambda c: c, color=_dye(record)), strength=0.12)
     shadow = shade(base, -0.7)
-    for pose, x in zip(cast, _columns(len(cast), side, 128), strict=True):
+    for pose, x in zip(cast, columns(len(cast), side, 128), strict=True):
         if record["view"] != "close-up":
             drop = 12 if floats else 0
             paint.ellipse(x, feet + drop, side * 0.34, side * 0.045, shadow, 0.22, blur=3)
@@ -150,13 +153,13 @@ def _stand_in(s: Scenery, record: Record, view: View) -> None:
     home = object_words(OBJECTS[record["object"]]).home
     side = SIDES[record["size"]] * s.uniform(0.94, 1.08)
     side = min(side, {1: 168.0, 2: 116.0, 3: 90.0}[len(cast)])
-    center = {"left": 76.0, "center": 128.0, "right": 180.0}[record["place"]]
+    center = CENTERS[record["place"]]
     distant = record["view"] == "distant"
     flies = view.surface == "air" or (
         home == "a" and view.surface != "table" and record["second"] is None
     )
     look = _look(s, record, 0.22 if distant else 0.0)
-    for pose, x in zip(cast, _columns(len(cast), side, center), strict=True):
+    for pose, x in zip(cast, columns(len(cast), side, center), strict=True):
         kit = look.kit if pose == record["pose"] else look.kit.plain()
         if flies:
             low = (

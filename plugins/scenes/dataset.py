@@ -17,6 +17,7 @@ from artdiff import PluginError
 
 if TYPE_CHECKING:
     from .exam import SceneExam
+    from .framing import Box
     from .records import Record
     from .traits import Traits
 
@@ -73,6 +74,10 @@ class Scenes:
         if size == SIDE:
             return done
         return cv2.resize(done, (size, size), interpolation=cv2.INTER_AREA)
+
+    def subject(self, index: int) -> Box | None:
+        """About where the objects of picture `index` stand; see `framing.subject`."""
+        return _part("framing").subject(self.attributes(index))
 
     def caption(self, index: int, draw: int) -> str:
         """A wording of picture `index`; every `draw` is another one."""
