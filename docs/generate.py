@@ -123,10 +123,12 @@ def films(moving: bool) -> str:
     parts = []
     for name, values in shipped().items():
         frames = values.get("frames", {})
-        if (frames.get("source", "still") != "still") == moving:
+        still = frames.get("source", "still") == "still"
+        if ("fps" in frames or not still) == moving:
+            film = f" -o {name}.mp4" if still and moving else ""
             parts.append(
                 f"## {values['title']}\n\n{values['description']}\n\n"
-                f"```sh\nartdiff render {name}\n```\n\n"
+                f"```sh\nartdiff render {name}{film}\n```\n\n"
                 f"![{values['title']}](pictures/{name}.png)"
             )
     return "\n\n".join(parts)
