@@ -167,4 +167,4 @@ def test_the_first_film_of_a_new_term_follows_its_target(tmp_path):
         more = [*settings, f"terms.glow.target={target}"]
         ((_, drawn),) = artdiff.image(said["prompt"], settings=more, plugins=[path])
         light.append(drawn.mean() / 255)
-    assert light[0] < 0.42 and light[1] > 0.68
+    assert light[0] < 0.45 and light[1] > 0.68
