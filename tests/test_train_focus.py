@@ -50,7 +50,7 @@ def focused(codec, focus, **changes):
     return recipe.model_copy(update={"denoiser": part})
 
 
-def test_a_denoiser_learns_more_of_its_subjects(codec_run, denoiser_run, tmp_path):
+def test_the_loss_of_a_denoiser_weighs_its_subjects(codec_run, denoiser_run, tmp_path):
     codec = codec_run / "model.safetensors"
     loop.train(focused(codec, 5.0, steps=2), Aimed(), tmp_path / "run")
     seen, plain = losses(tmp_path / "run"), losses(denoiser_run)[:2]

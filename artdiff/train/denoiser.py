@@ -79,6 +79,12 @@ class DenoiserTask(Task):
         assert isinstance(recipe, DenoiserRecipe)
         self.recipe, self.dataset = recipe, dataset
         self.part = recipe.denoiser
+        if self.part.focus != 1 and not isinstance(dataset, HasSubject):
+            raise PresetError(
+                f"denoiser.focus: the dataset {recipe.data.dataset!r} does not say where subjects "
+                "stand; leave it out"
+            )
+        self._teach = self._compiled() if self.part.compile else self._losses
         self.tokenizer = _vocabulary(dataset, folder, recipe.start, self.part.model)
         self.model: nn.Module = LatentTransformer(self.part.model)
         if not self.part.codec.exists():
@@ -89,12 +95,6 @@ class DenoiserTask(Task):
         rows = range(recipe.data.held_out, recipe.data.held_out + recipe.data.count)
         often = self.part.often
         self.weights = weights_of(dataset, rows, often, "denoiser.often") if often else None
-        if self.part.focus != 1 and not isinstance(dataset, HasSubject):
-            raise PresetError(
-                f"denoiser.focus: the dataset {recipe.data.dataset!r} does not say where subjects "
-                "stand; leave it out"
-            )
-        self._teach = self._compiled() if self.part.compile else self._losses
 
     def _compiled(self) -> Callable[..., Tensor]:
         names = [os.environ.get("CXX", "g++"), "clang++", "c++"]

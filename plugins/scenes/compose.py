@@ -21,8 +21,12 @@ from .words import COLORS
 
 Record = dict[str, Any]
 SIDES = {"small": 68.0, "medium": 112.0, "large": 156.0}
+WIDEST = {1: 168.0, 2: 116.0, 3: 90.0}
 CENTERS = {"left": 76.0, "center": 128.0, "right": 180.0}
-"""Sides and middles of objects in scenes, in pixels of a picture of 256."""
+"""Of objects in scenes: sides, the largest for so many, and middles, in pixels of 256."""
+PORTRAIT = {2: 122.0, 3: 94.0}
+CLOSE_UP = 300.0, 292.0
+"""Sides of two and of three in a portrait; side and feet of a close-up."""
 
 
 def compose(record: Record, rng: np.random.Generator) -> np.ndarray:
@@ -61,10 +65,10 @@ def _portrait(paint: Paint, rng: np.random.Generator, record: Record) -> None:
     second = COLORS[record["colors"][1]] if len(record["colors"]) > 1 else None
     paint_ground(paint, rng, record["ground"], base, second)
     cast = _cast(record)
-    side = {1: float(rng.uniform(168, 198)), 2: 122.0, 3: 94.0}[len(cast)]
+    side = {1: float(rng.uniform(168, 198)), **PORTRAIT}[len(cast)]
     feet = 128 + side * 0.5
     if record["view"] == "close-up":
-        side, feet = 300.0, 292.0
+        side, feet = CLOSE_UP
     elif record["ground"] == "sunset":
         feet = min(feet, 222.0)
     floats = object_words(OBJECTS[record["object"]]).home == "a" and record["ground"] != "sunset"
@@ -152,7 +156,7 @@ def _stand_in(s: Scenery, record: Record, view: View) -> None:
     cast = _cast(record)
     home = object_words(OBJECTS[record["object"]]).home
     side = SIDES[record["size"]] * s.uniform(0.94, 1.08)
-    side = min(side, {1: 168.0, 2: 116.0, 3: 90.0}[len(cast)])
+    side = min(side, WIDEST[len(cast)])
     center = CENTERS[record["place"]]
     distant = record["view"] == "distant"
     flies = view.surface == "air" or (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .compose import CENTERS, SIDES, columns
+from .compose import CENTERS, CLOSE_UP, PORTRAIT, SIDES, WIDEST, columns
 from .paint import SIZE
 from .things import OBJECTS, object_words
 
@@ -41,14 +41,14 @@ def subject(record: Mapping[str, Any]) -> Box | None:
 def _portrait(record: Mapping[str, Any], count: int) -> tuple[float, float, float]:
     """Side, feet and middle, as `compose` has them."""
     if record["view"] == "close-up":
-        return 300.0, 292.0, 128.0
-    side = {1: 183.0, 2: 122.0, 3: 94.0}[count]
+        return *CLOSE_UP, 128.0
+    side = {1: 183.0, **PORTRAIT}[count]
     return side, 128 + side / 2, 128.0
 
 
 def _scene(record: Mapping[str, Any], count: int) -> tuple[float, float, float]:
     center = CENTERS[record["place"]]
-    side = min(SIDES[record["size"]], {1: 168.0, 2: 116.0, 3: 90.0}[count])
+    side = min(SIDES[record["size"]], WIDEST[count])
     flies = object_words(OBJECTS[record["object"]]).home == "a" and not record["second"]
     if flies and record["scene"] not in ("table", "window"):
         return side, HOVER + side / 2, center
