@@ -59,6 +59,10 @@ class ModelWarning(UserWarning):
     """A folder among the user's models holds no model that can be used; it is left out."""
 
 
+class MachineWarning(UserWarning):
+    """This machine cannot do what was asked as it was meant; it is done in another way."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Name the nearest known name as ``; did you mean 'x'?``, or list what is known.
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from training import Shapes, losses, pixel_recipe, train_apart
 
-from artdiff.errors import MachineError, PresetError
+from artdiff.errors import MachineError, MachineWarning, PresetError
 from artdiff.train import loop
 from artdiff.train.checkpoint import read_tensors
 from artdiff.train.precision import LossScale, pick_device
@@ -129,7 +129,8 @@ def test_rows_of_processes_and_parts():
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_narrow_types_learn_the_same(precision, whole, tmp_path):
+def test_narrow_types_learn_the_same(precision, whole, tmp_path, monkeypatch):
+    monkeypatch.setattr("artdiff.train.precision.processor_has_bfloat16", lambda: True)
     recipe = pixel_recipe("diffusion", 12, HYBRID, precision=precision)
     loop.train(recipe, Shapes(), tmp_path / "run")
     assert losses(tmp_path / "run") != losses(whole)
@@ -137,6 +138,14 @@ def test_narrow_types_learn_the_same(precision, whole, tmp_path):
     tensors, _ = read_tensors(tmp_path / "run" / "checkpoint-00000012.safetensors")
     assert tensors["model.out.2.weight"].dtype == torch.float32
     assert ("scale.value" in tensors) == (precision == "float16")
+
+
+def test_a_processor_without_bfloat16_trains_in_float32(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr("artdiff.train.precision.processor_has_bfloat16", lambda: False)
+    recipe = pixel_recipe("diffusion", 12, HYBRID, precision="bfloat16")
+    with pytest.warns(MachineWarning, match="no bfloat16; the recipe is trained in float32"):
+        loop.train(recipe, Shapes(), tmp_path / "run")
+    assert losses(tmp_path / "run") == losses(whole)
 
 
 def test_float16_goes_on_exactly(tmp_path):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from artdiff import __version__
-from artdiff.errors import ArtdiffError, ModelWarning, PromptWarning, nearest
+from artdiff.errors import ArtdiffError, MachineWarning, ModelWarning, PromptWarning, nearest
 
 if TYPE_CHECKING:
     from artdiff.registry import Registry
@@ -138,7 +138,7 @@ def main(args: list[str] | None = None) -> None:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
-    if issubclass(category, PromptWarning | ModelWarning):
+    if issubclass(category, PromptWarning | ModelWarning | MachineWarning):
         _say(f"Note: {message}")
 
 

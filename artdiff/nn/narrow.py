@@ -35,7 +35,13 @@ def fast_dtype(device: torch.device) -> torch.dtype:
 
     bfloat16 only on a processor that multiplies it natively, where it takes half the time.
     """
-    if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
-        return torch.float32
+    native = device.type == "cpu" and processor_has_bfloat16()
+    return torch.bfloat16 if native else torch.float32
+
+
+def processor_has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 natively; others take a hundred times as long."""
+    if not hasattr(torch.cpu, "get_capabilities"):
+        return False
     can = torch.cpu.get_capabilities()
-    return torch.bfloat16 if can.get("avx512_bf16") or can.get("amx_bf16") else torch.float32
+    return bool(can.get("avx512_bf16") or can.get("amx_bf16"))

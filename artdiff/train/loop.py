@@ -15,7 +15,7 @@ from artdiff.errors import PresetError
 from artdiff.progress import progress
 from artdiff.train.data import Dataset
 from artdiff.train.kinds import build_task
-from artdiff.train.precision import pick_device
+from artdiff.train.precision import fitting, pick_device
 from artdiff.train.ranks import Ranks, joined
 from artdiff.train.recipe import Recipe
 from artdiff.train.run import Run
@@ -85,9 +85,11 @@ def _begin(recipe: Recipe, dataset: Dataset, folder: Path, ranks: Ranks) -> Run:
         raise PresetError(f"{folder}: a file is in the place of this folder") from error
     options = dataset.options.model_dump(mode="json")
     data = recipe.data.model_copy(update={"options": options})
-    recipe = recipe.model_copy(update={"data": data})
+    device = pick_device(recipe.device, ranks.local)
+    precision = fitting(recipe.precision, device)
+    recipe = recipe.model_copy(update={"data": data, "precision": precision})
     task = build_task(recipe, dataset, folder)
-    task.model.to(pick_device(recipe.device, ranks.local))
+    task.model.to(device)
     return Run(recipe, task, folder, ranks)
 
 

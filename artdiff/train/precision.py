@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
 
-from artdiff.errors import MachineError
+from artdiff.errors import MachineError, MachineWarning
+from artdiff.nn.narrow import processor_has_bfloat16
 from artdiff.train.recipe import Precision
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -25,6 +27,21 @@ def pick_device(name: str, local: int = 0) -> torch.device:
     if not there:
         raise MachineError("device: this machine has no CUDA device; use 'cpu' or 'auto'")
     return torch.device("cuda", local % torch.cuda.device_count())
+
+
+def fitting(precision: Precision, device: torch.device) -> Precision:
+    """The precision to train in where `precision` is asked for: float32 where that is faster.
+
+    bfloat16 is there to save time; a processor that only imitates it takes a hundred times as
+    long, and is warned of (`MachineWarning`).
+    """
+    if precision != "bfloat16" or device.type != "cpu" or processor_has_bfloat16():
+        return precision
+    warnings.warn(
+        "this processor has no bfloat16; the recipe is trained in float32", MachineWarning,
+        stacklevel=2,
+    )  # fmt: skip
+    return "float32"
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager:
