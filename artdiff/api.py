@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from artdiff.plan.resolve import resolve
 from artdiff.preset.draft import Draft, assign, overlay, override
 from artdiff.preset.file import draft_preset
 from artdiff.registry import Registry, Selection, create_registry
-from artdiff.renderer import LocalRenderer, load_engine, select
+from artdiff.renderer import LocalRenderer, chunks, load_engine, select
 
 if TYPE_CHECKING:
     import numpy as np
@@ -313,14 +312,15 @@ class Estimate:
 def estimate(work: Work, registry: Registry, measure: bool = True) -> Estimate:
     """Count model calls, and measure one step to estimate the time.
 
-    A model call is one picture through the denoiser once; steps guided by cfg cost two.
+    A model call is one picture through the denoiser once; steps guided by cfg cost two. Frames
+    come in whole batches, also where a part of one is thrown away (`renderer.chunks`).
     """
     from artdiff.sample import asked
     from artdiff.starting import levels_of
 
     plan, preset = work.plan, work.plan.preset
     guidance = preset.guidance
-    frames = len(work.frames)
+    frames, batches = len(work.frames), list(chunks(work.frames, preset.batch))
     pixels = preset.width * preset.height
     disk = int(frames * pixels * 0.9)
     engine = load_engine(plan, registry) if measure else None
@@ -339,7 +339,8 @@ def estimate(work: Work, registry: Registry, measure: bool = True) -> Estimate:
         inside = bool(guidance.start >= at.fraction >= guidance.stop)
         if inside and guidance.course.along(1 - float(at.fraction)):
             more += len(guider.asks(on, at))
-    calls = frames * (len(seen) + more)
+    drawn = sum(index < plan.count for batch in batches for index in batch)
+    calls = drawn * (len(seen) + more)
     if engine is None:
         return Estimate(frames, calls, None, disk)
     with registry.blaming():
@@ -353,4 +354,4 @@ def estimate(work: Work, registry: Registry, measure: bool = True) -> Estimate:
         engine.pictures(jobs, steps=1 + more)
         step = max(0.0, (time.monotonic() - began - one) / max(1, more))
     batch = one + step * (preset.sampler.steps - 1)
-    return Estimate(frames, calls, math.ceil(frames / len(jobs)) * batch, disk)
+    return Estimate(frames, calls, len(batches) * batch, disk)

@@ -216,8 +216,8 @@ def table(properties: dict[str, Any], schema: dict[str, Any]) -> str:
     rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
     for name, field in properties.items():
         default = field.get("default")
-        empty = default in (None, "", [], {}) or inner_table(field, schema)
-        shown = "" if empty else f"`{toml(default)}`"
+        tables = not isinstance(default, str) and inner_table(field, schema)
+        shown = "" if default in (None, "", [], {}) or tables else f"`{toml(default)}`"
         rows.append(
             f"| `{name}` | {kind_of(field, schema)} | {shown} | {field.get('description', '')} |"
         )
@@ -225,9 +225,14 @@ def table(properties: dict[str, Any], schema: dict[str, Any]) -> str:
 
 
 def inner_table(field: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """The keys of the tables that a key holds, if it holds tables."""
-    name = field.get("items", field).get("$ref", "").rpartition("/")[2]
-    return schema["$defs"].get(name, {}).get("properties", {})
+    """The keys of the tables that a key holds, in one of its forms, if it holds tables."""
+    for form in field.get("anyOf", [field]):
+        if "items" in form:
+            return inner_table(form["items"], schema)
+        name = form.get("$ref", "").rpartition("/")[2]
+        if properties := schema["$defs"].get(name, {}).get("properties"):
+            return properties
+    return {}
 
 
 def toml(value: Any) -> str:
@@ -260,7 +265,7 @@ def kind_of(field: dict[str, Any], schema: dict[str, Any]) -> str:
         "string": "text",
         "boolean": "true or false",
         "array": "list",
-        "object": "keyframes",
+        "object": "table",
     }
     text = words.get(field.get("type", ""), field.get("type", "any"))
     if text == "list" and "type" in field.get("items", {}):

@@ -15,6 +15,7 @@ import click
 import numpy as np
 import pytest
 import torch
+from jsonschema import Draft202012Validator
 
 import artdiff
 from artdiff import hookspecs
@@ -136,6 +137,7 @@ def test_presets_in_the_documentation_resolve(path, text, tiny_plugin, tmp_path)
     file = tmp_path / "block.toml"
     file.write_text(text, encoding="utf-8")
     registry = with_tiny(tiny_plugin, WARM)
+    Draft202012Validator(preset_schema(registry)).validate(values)
     plan = resolve(override(draft_preset(registry, str(file)), ["model=tiny"]), registry)
     for index in {0, plan.count // 2, plan.count - 1}:
         plan.job(index)

@@ -310,6 +310,14 @@ def test_estimates_count_model_calls(registry, settings, calls):
     assert found.disk_bytes > 0
 
 
+def test_estimates_count_what_batches_draw_besides(registry):
+    def drawn(frames):
+        work = prepare("film.toml", registry, {"guidance.scale": 1, "batch": 4}, frames)
+        return estimate(work, registry, measure=False).model_calls / 2
+
+    assert [drawn(frames) for frames in ("5", "5:6", "3:5", "12:", "::4")] == [8, 4, 8, 2, 4]
+
+
 @pytest.mark.parametrize("steps", [1, 2, 6])
 def test_estimates_measure(registry, steps):
     work = prepare("film.toml", registry, {"sampler.steps": steps})

@@ -63,7 +63,9 @@ profile_guidance = click.option(
     help="Write beside the result what each guidance term did: NAME.guidance.json and .png.",
 )
 preview = click.option(
-    "--preview", is_flag=True, help="Every fourth frame with half the steps, for a quick look."
+    "--preview",
+    is_flag=True,
+    help="Every fourth frame, with half the steps unless they are tuned, for a quick look.",
 )
 
 

@@ -58,10 +58,13 @@ def _options(model: type[BaseModel], parts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _animated(option: dict[str, Any]) -> dict[str, Any]:
-    """A number among a term's options may be a table of keyframes as well."""
-    if option.get("type") not in ("number", "integer"):
-        return option
-    keyframes = TypeAdapter(Curve).json_schema()["anyOf"][1]
+    """An option of a term may be a table of keyframes as well; numbers have an easing there."""
+    curve = TypeAdapter(Curve).json_schema()["anyOf"][1]
+    value = {key: said for key, said in option.items() if key not in ("default", "description")}
+    keyframes = curve | {"patternProperties": dict.fromkeys(curve["patternProperties"], value)}
+    kinds = {kind.get("type") for kind in option.get("anyOf", [option])}
+    if not kinds & {"number", "integer"}:
+        keyframes.pop("properties")
     return {"anyOf": [option, keyframes], "description": option.get("description", "")}
 
 
@@ -83,6 +86,9 @@ def _labelled(
     common: dict[str, Any] = {"use": {"enum": list(registry.entries(kind))}}
     if kind == "guidance":
         common["weight"] = _animated({"type": "number", "description": "Strength; keyframes too."})
+        common["course"] = TypeAdapter(Curve).json_schema() | {
+            "description": "What multiplies the weight on the way from noise to picture."
+        }
     tables = {}
     for entry in registry.entries(kind).values():
         options = _options(entry.value.Options, parts)

@@ -116,23 +116,29 @@ class Options(BaseModel, extra="forbid"):
         default=0.0, ge=0, le=1, description="Random change of what is led towards, of its length."
     )
 
-    @field_validator("model", mode="before")
+    @field_validator(
+        "model", mode="before", json_schema_input_type=str | Encoder | list[str | Encoder]
+    )
     @classmethod
     def _encoders(cls, value: Any) -> Any:
         parts = value if isinstance(value, list | tuple) else [value]
         return tuple({"model": part} if isinstance(part, str) else part for part in parts)
 
-    @field_validator("prompts", mode="before")
+    @field_validator(
+        "prompts", mode="before", json_schema_input_type=str | Said | list[str | Said]
+    )
     @classmethod
     def _texts(cls, value: Any) -> Any:
         return _weighed(value, "text")
 
-    @field_validator("image_prompts", mode="before")
+    @field_validator(
+        "image_prompts", mode="before", json_schema_input_type=str | Shown | list[str | Shown]
+    )
     @classmethod
     def _pictures(cls, value: Any) -> Any:
         return _weighed(value, "file")
 
-    @field_validator("augment", mode="before")
+    @field_validator("augment", mode="before", json_schema_input_type=bool | Augment)
     @classmethod
     def _switch(cls, value: Any) -> Any:
         if isinstance(value, bool):

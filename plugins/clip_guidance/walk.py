@@ -57,13 +57,15 @@ def _within(low: float, high: float) -> Callable[[Curve], Curve]:
     return check
 
 
-Amount = Annotated[Curve, BeforeValidator(read_walk), AfterValidator(_within(0, 256))]
+_READ = BeforeValidator(read_walk, json_schema_input_type=Curve | str)
+
+Amount = Annotated[Curve, _READ, AfterValidator(_within(0, 256))]
 """How many, over the walk."""
 
-Share = Annotated[Curve, BeforeValidator(read_walk), AfterValidator(_within(0, 1))]
+Share = Annotated[Curve, _READ, AfterValidator(_within(0, 1))]
 """A share in [0, 1], over the walk."""
 
-Power = Annotated[Curve, BeforeValidator(read_walk), AfterValidator(_within(0.01, 100))]
+Power = Annotated[Curve, _READ, AfterValidator(_within(0.01, 100))]
 """An exponent, over the walk."""
 
 

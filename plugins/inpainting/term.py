@@ -59,12 +59,14 @@ class Options(BaseModel, extra="forbid"):
         default=True, description="Draw the colours near the seam to those of what is kept."
     )
 
-    @field_validator("image", mode="before")
+    @field_validator("image", mode="before", json_schema_input_type=File | list[File])
     @classmethod
     def _images(cls, value: Any, info: ValidationInfo) -> Any:
         return sequence(value, info)
 
-    @field_validator("files", mode="before")
+    @field_validator(
+        "files", mode="before", json_schema_input_type=dict[str, File | list[File]]
+    )
     @classmethod
     def _sequences(cls, value: Any, info: ValidationInfo) -> Any:
         if not isinstance(value, dict):
