@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from artdiff.timeline import FrameJob
 
 FILMS = (".mp4", ".gif", ".webm", ".webp")
+PNG_SHARE = 0.3
+"""A PNG file is at most about so large, as a share of its picture's bytes."""
 STRIDE = 4
 """A preview shows every fourth frame."""
 
@@ -285,7 +287,8 @@ def write_images(
 ) -> Iterator[Path]:
     """Write pictures as PNG files with their settings inside; yields the paths as they land.
 
-    :param target: the file of a single picture or of the grid; others are numbered by seed.
+    :param target: the file of a single picture or of the grid; others are numbered by seed, and
+        those of a seed that was there already by their number as well.
     """
     if grid:
         from artdiff.film.sheet import contact_sheet
@@ -293,8 +296,11 @@ def write_images(
         frame_files.save_picture(target, contact_sheet([image for _, image in pictures]))
         yield target
         return
+    made: set[int] = set()
     for job, image in pictures:
-        path = target if single else target.with_stem(f"{target.stem}-{job.seed}")
+        number = f"{job.seed}-{job.index}" if job.seed in made else f"{job.seed}"
+        path = target if single else target.with_stem(f"{target.stem}-{number}")
+        made.add(job.seed)
         save_bytes(path, frame_files.encode_png(image, job.record()))
         yield path
 
@@ -321,8 +327,7 @@ def estimate(work: Work, registry: Registry, measure: bool = True) -> Estimate:
     plan, preset = work.plan, work.plan.preset
     guidance = preset.guidance
     frames, batches = len(work.frames), list(chunks(work.frames, preset.batch))
-    pixels = preset.width * preset.height
-    disk = int(frames * pixels * 0.9)
+    disk = int(frames * preset.width * preset.height * 3 * PNG_SHARE)
     engine = load_engine(plan, registry) if measure else None
     schedule = engine.model.schedule if engine else None
     if schedule is None:
@@ -345,7 +350,11 @@ def estimate(work: Work, registry: Registry, measure: bool = True) -> Estimate:
         return Estimate(frames, calls, None, disk)
     with registry.blaming():
         jobs = [plan.job(i) for i in range(min(preset.batch, plan.count))]
-        engine.pictures(jobs[:1], steps=1)
+        (picture,) = engine.pictures(jobs[:1], steps=1)
+        engine.finish(picture, jobs[0])
+        began = time.monotonic()
+        finished = engine.finish(picture, jobs[0])
+        each = time.monotonic() - began
         began = time.monotonic()
         engine.pictures(jobs, steps=1)
         one = time.monotonic() - began
@@ -354,4 +363,5 @@ def estimate(work: Work, registry: Registry, measure: bool = True) -> Estimate:
         engine.pictures(jobs, steps=1 + more)
         step = max(0.0, (time.monotonic() - began - one) / max(1, more))
     batch = one + step * (preset.sampler.steps - 1)
-    return Estimate(frames, calls, len(batches) * batch, disk)
+    disk = int(frames * finished.size * PNG_SHARE)
+    return Estimate(frames, calls, len(batches) * batch + frames * each, disk)

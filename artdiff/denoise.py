@@ -83,19 +83,22 @@ def answering(denoiser: Denoiser) -> Answer:
 
 
 def denoiser_of(answer: Answer, like: Denoiser) -> Denoiser:
-    """Make a denoiser of an answer; it has a learned variance where `like` has one."""
-    if isinstance(like, VarianceDenoiser):
-        return _Answering(answer)
-    return lambda x, at, cond: answer(x, at, cond)[0]
+    """Make a denoiser of an answer; it has the network of `like`, and its learned variance."""
+    network = getattr(like, "network", like)
+    kind = _Varied if isinstance(like, VarianceDenoiser) else _Answering
+    return kind(answer, network)
 
 
 @dataclass(frozen=True, eq=False)
 class _Answering:
     answer: Answer
+    network: object
 
     def __call__(self, x: Tensor, at: Level, cond: Conditioning) -> Tensor:
         return self.answer(x, at, cond)[0]
 
+
+class _Varied(_Answering):
     def with_variance(
         self, x: Tensor, at: Level, cond: Conditioning
     ) -> tuple[Tensor, Tensor | None]:

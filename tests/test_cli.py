@@ -156,6 +156,10 @@ def test_image(run):
         "x/f-7.png", "x/f-8.png"]
     assert read_settings("x/f-8.png")["seed"] == 8
     assert run("image", "fox", "-n", 3, "--grid", "-o", "x", *few)[1] == "x/fox.png\n"
+    twice = [run("image", "a dog", "-n", 2, *few)[1].split() for _ in range(2)]
+    assert twice == [["a-dog-0.png", "a-dog-1.png"], ["a-dog-2-0.png", "a-dog-2-1.png"]]
+    one_seed = run("image", "an owl", "-n", 3, "-s", "subseed=7", *few)[1].split()
+    assert one_seed == ["an-owl-0.png", "an-owl-0-1.png", "an-owl-0-2.png"]
     asked = ("--negative", "b \N{FOX FACE}", "--steps", 3, "--scale", 2.5, "--size", "64x32")
     code, out, _ = run("image", "a \N{CAT FACE}", *asked, "-o", "y.png", "-s", "model=tiny")
     assert (code, out) == (0, "y.png\n")
@@ -530,7 +534,7 @@ def test_ctrl_c_is_130_and_one_line(run, tiny_plugin):
     )
     assert done.returncode == 130 and done.stdout == ""
     assert "Traceback" not in done.stderr and "\r" not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("stopped; finished frames are kept")
+    assert done.stderr.splitlines()[-1].startswith("stopped; what is finished is kept")
     store = FrameStore.existing("film.frames")
     assert store.present() == [0, 1, 2, 3, 4, 5] and store.verify() == []
     assert run("render", "film.toml", "-o", "film.mp4")[0] == 0

@@ -173,7 +173,6 @@ def test_more_steps_than_entries_are_refused(cls):
         lambda: levels(Flow(), 4, start=0),
         lambda: levels(Flow(), 4, start=1.1),
         lambda: levels(Flow(), 4, shift=0),
-        lambda: levels(Flow(), 4, start=1e-4, grid=Karras()),
         lambda: karras_levels(EDM(), 4, end=1),
         lambda: karras_levels(EDM(), 4, rho=0),
     ],
@@ -181,6 +180,13 @@ def test_more_steps_than_entries_are_refused(cls):
 def test_values_out_of_range_are_refused(make):
     with pytest.raises(ValueError, match="not "):
         make()
+
+
+@pytest.mark.parametrize("cls", [Karras, Exponential, LinearLogSNR, AlignYourSteps])
+def test_a_start_below_the_end_of_a_grid_ends_earlier(cls):
+    times = [float(at.sigma) for at in levels(Flow(), 4, start=1e-4, grid=cls())]
+    assert times[0] == pytest.approx(1e-4) and times[-1] == 0
+    assert times == sorted(times, reverse=True) and times[-2] > 1e-5
 
 
 def test_the_documented_table_is_true():

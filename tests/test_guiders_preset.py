@@ -168,6 +168,15 @@ def test_a_model_that_weakens_nothing(registry, monkeypatch):
     pictures(registry, "guidance.name=pag", "guidance.strength=0")
 
 
+@pytest.mark.parametrize("name", ["pag", "skip_layer"])
+def test_what_weakens_a_network_does_so_in_windows(registry, name):
+    tiled = ["tile.size=64", "tile.overlap=32", "width=96", f"guidance.name={name}"]
+    plain, weakened = (
+        pictures(registry, *tiled, f"guidance.strength={strength}") for strength in (0, 3)
+    )
+    assert not np.array_equal(plain[0], weakened[0])
+
+
 def test_a_weaker_model_of_another_latent_space(registry, tiny_folder, tmp_path):
     def change(value):
         return value + 0.1 * torch.linspace(-1, 1, value.numel()).reshape(value.shape)

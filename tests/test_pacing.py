@@ -67,6 +67,18 @@ def test_a_line_keeps_only_its_corners():
     assert simplify(x, y, 0.0) == [0, 2, 3, 4, 6]
 
 
+def test_a_rest_on_the_way_is_passed_in_no_time():
+    ways = np.linspace(0, 1, 11)
+    pace = Pace(tuple(ways), (1, 1, 1, 1, 0, 0, 1, 1, 1, 1))
+    found = pace.curve(101)
+    assert found == {"0%": 0, "49.999%": 40, "50%": 60, "100%": 100}
+    still = Pace(tuple(ways), (0, 0, 1, 1, 1, 1, 1, 1, 0, 0))
+    assert still.curve(101) == {"0%": 20, "99.999%": 80, "100%": 100}
+    for frame in range(101):
+        way = Curve.parse(found).at(frame, 101, 24) / 100
+        assert np.interp(way, ways, pace.passed) == pytest.approx(frame / 100, abs=1e-3)
+
+
 def test_pace_moves_the_prompts_and_nothing_else():
     values = {"prompts": {"0%": "a", "100%": "b"}, "easing": "linear", "frames": {"count": 11},
               "guidance": {"scale": {"0%": 0.0, "100%": 10.0}}}  # fmt: skip

@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from artdiff.errors import ModelError, PluginError, PresetError
+from artdiff.frames import key_of
 from artdiff.grid import GRIDS, levels
 from artdiff.hookspecs import hookimpl
 from artdiff.model import ModelCard
@@ -268,10 +269,22 @@ def test_what_decides_pixels_is_remembered(plan, setting):
         "prompts={0='a', '1s'='b'}",
         "guidance.scale={0=1, '1.5s'=2}",
         "terms.glow.amount={0=1, '1.5 s'=2}",
+        "prompts={0='a', ' 1s'='b'}",
     ],
 )
 def test_fps_decides_pixels_where_keyframes_stand_at_times(plan, setting):
     assert plan(setting, "frames.fps=12").manifest() != plan(setting, "frames.fps=24").manifest()
+
+
+def test_the_order_of_terms_and_effects_is_remembered(plan):
+    def manifest(*settings):
+        return plan(*settings).manifest()
+
+    for table, name in (("terms", "glow"), ("effects", "blur")):
+        one, other = (f'{table}.{label}={{use="{name}"}}' for label in "ab")
+        assert manifest(one, other)["order"] == {table: ["a", "b"]}
+        assert key_of(manifest(one, other)) != key_of(manifest(other, one))
+    assert "order" not in manifest("terms.glow={}", "effects.blur={}")
 
 
 def test_the_weights_are_part_of_the_manifest(plan, tiny_folder):

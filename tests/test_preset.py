@@ -116,6 +116,15 @@ def test_tables_merge_and_keyframes_replace():
     assert below["terms"] == {"a": {"x": 1}}  # the layers themselves stay
 
 
+def test_labels_may_begin_with_a_digit():
+    below = {"effects": {"grain": {}}, "terms": {"clip": {}}}
+    above = {"effects": {"2x": {"use": "upscale"}}, "terms": {"3": {"use": "clip"}}}
+    assert layered(below, above) == {
+        "effects": {"grain": {}, "2x": {"use": "upscale"}},
+        "terms": {"clip": {}, "3": {"use": "clip"}},
+    }
+
+
 def test_prompt_and_prompts_take_each_others_place():
     assert layered({"prompts": {"0": "a"}}, {"prompt": "b"}) == {"prompt": "b"}
     assert layered({"prompt": "a"}, {"prompts": {"0": "b"}}) == {"prompts": {"0": "b"}}
@@ -154,6 +163,7 @@ def test_options_given_with_another_sampler_stay(order):
     ("frames.seeds=[1, 2]", {"frames": {"seeds": [1, 2]}}),
     ('guidance.scale={0=2, "50%"=6}', {"guidance": {"scale": {"0": 2, "50%": 6}}}),
     ("guidance.scale.50%=6", {"guidance": {"scale": {"50%": 6}}}),
+    ('prompts."1.5s"=a fox', {"prompts": {"1.5s": "a fox"}}),
 ])
 def test_overrides_are_toml_or_text(text, value):
     assert override(Draft("film", {}, {}), [text]).values == value

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from artdiff.cli import cli
 from artdiff.denoise import GaussianDenoiser, MixtureDenoiser, bind
+from artdiff.errors import PresetError
 from artdiff.grid import karras_levels
 from artdiff.noise import EDM, Flow, Level, VPLinear
 from artdiff.random import Noise
@@ -252,6 +253,22 @@ def test_steps_of_other_weights_are_begun_anew(run):
     file.write_text(json.dumps(other))
     run("--steps", "2")
     assert 3 not in read_file(file).counts and read_file(file).weights != "0" * 16
+
+
+def test_steps_by_another_reference_are_not_dropped_unsaid(run):
+    _, file = run("--steps", "3")
+    before = file.read_bytes()
+    result, _ = run("--steps", "2", "--reference", "5")
+    assert isinstance(result.exception, PresetError) and file.read_bytes() == before
+    assert "has steps for other guidance or by another reference; --again" in str(result.exception)
+    run("--steps", "2", "--reference", "5", "--again")
+    assert 3 not in read_file(file).counts
+
+
+def test_prompts_that_are_no_text(run, tmp_path):
+    (tmp_path / "prompts.txt").write_bytes(b"caf\xe9\nno text\n")
+    result, _ = run("--steps", "2", "--prompts", str(tmp_path / "prompts.txt"))
+    assert "cannot be read as prompts: not UTF-8" in str(result.exception)
 
 
 @pytest.mark.parametrize(

@@ -173,15 +173,24 @@ def test_where_tuned_steps_are_kept(card, user, tiny_folder, monkeypatch):
     assert home(card) == user / "tiny" / "tuned.json"
 
 
-def test_the_users_file_hides_the_one_beside_the_weights(card, user, tiny_folder, tmp_path):
+def test_the_users_steps_come_before_those_beside_the_weights(card, user, tiny_folder, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(tiny_folder, folder)
     copy = ModelCard.read(folder)
-    assert read_tuned(copy) is None
+    assert read_tuned(copy) == {}
     save_tuned(folder / "tuned.json", tuned_file(copy))
-    assert read_tuned(copy).untuned == "dpmpp_2m on linear-t"
+    assert read_tuned(copy)[3].untuned == "dpmpp_2m on linear-t"
     save_tuned(user / "tiny" / "tuned.json", tuned_file(copy, untuned="mine"))
-    assert read_tuned(copy).untuned == "mine"
+    assert read_tuned(copy)[3].untuned == "mine"
+
+
+def test_steps_that_the_user_has_not_tuned_stay_those_beside_the_weights(user):
+    starter = ModelCard.read(files("artdiff").joinpath("starter"))
+    shipped = read_tuned(starter)
+    save_tuned(user / "starter" / "tuned.json", tuned_file(starter, untuned="mine"))
+    assert set(read_tuned(starter)) == {3, *shipped}
+    assert solver_of(starter, 5) == shipped[5].counts[5].solver
+    assert solver_of(starter, 3).fractions == SOLVER.fractions
 
 
 def test_a_preset_that_says_tuned_gets_the_models_solver(plan, card, user, registry):
@@ -248,6 +257,6 @@ def test_it_is_offered_by_name():
 @pytest.mark.parametrize("steps", [4, 5, 6, 8, 10, 12, 16])
 def test_the_starter_ships_with_steps_of_its_own_weights(steps, user, recwarn):
     starter = ModelCard.read(files("artdiff").joinpath("starter"))
-    tuning = read_tuned(starter).counts[steps]
+    tuning = read_tuned(starter)[steps].counts[steps]
     assert solver_of(starter, steps) == tuning.solver and not recwarn.list
     assert tuning.rms < tuning.before_rms and tuning.pixels < tuning.before_pixels

@@ -105,6 +105,10 @@ class Group(click.Group):
             self.registry = registry
 
 
+GOING_ON = {"render", "train", "evaluate"}
+"""Commands that go on where they were stopped."""
+
+
 @click.group("artdiff", cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="artdiff")
 def cli() -> None:
@@ -121,7 +125,9 @@ def main(args: list[str] | None = None) -> None:
         error.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        _say("stopped; finished frames are kept, the same command goes on from there")
+        command = (sys.argv[1:] if args is None else args)[:1]
+        resumed = "; what is finished is kept, the same command goes on from there"
+        _say(f"stopped{resumed if set(command) & GOING_ON else ''}")
         sys.exit(130)
     except ArtdiffError as error:
         _say(f"Error: {error}")

@@ -80,7 +80,7 @@ def command(
         f"{key}={json.dumps(v, ensure_ascii=False)}" for key, v in values.items() if v is not None
     ]
     name = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:60] or "image"
-    target = output or _free(Path(f"{name}.png"))
+    target = output or _free(name, numbered=number > 1 and not grid)
     if target.is_dir() or not target.suffix:
         target = target / f"{name}.png"
     if target.suffix.lower() != ".png":
@@ -108,10 +108,12 @@ def _keeping(
         yield job, picture
 
 
-def _free(path: Path) -> Path:
-    """The path, or NAME-2, NAME-3, ... where pictures of an earlier call stand."""
-    free, number = path, 1
-    while free.exists():
+def _free(name: str, numbered: bool) -> Path:
+    """NAME.png, or NAME-2.png, ... where a picture of an earlier call stands, or its numbers."""
+    free, number = name, 1
+    end = re.compile(r"(-\d+)*" if numbered else "")
+    stems = [path.stem for path in Path().glob(f"{name}*.png")]
+    while any(stem.startswith(free) and end.fullmatch(stem, len(free)) for stem in stems):
         number += 1
-        free = path.with_stem(f"{path.stem}-{number}")
-    return free
+        free = f"{name}-{number}"
+    return Path(f"{free}.png")

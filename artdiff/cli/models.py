@@ -53,9 +53,8 @@ def show(name: str) -> None:
         size = f"{len(path.read_bytes()) / 1e6:.1f} MB" if path.is_file() else "missing"
         click.echo(f"weights   {file} ({size})")
     click.echo(f"hash      {card.digest()}")
-    tuned = read_tuned(card)
-    if tuned is not None:
-        click.echo(f"tuned     sampler = tuned, for {', '.join(map(str, tuned.counts))} steps")
+    if tuned := read_tuned(card):
+        click.echo(f"tuned     sampler.name = tuned, for {', '.join(map(str, tuned))} steps")
     for key, value in card.defaults.items():
         click.echo(f"default   {key} = {value}")
     for level, said in card.quality.items():

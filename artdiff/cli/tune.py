@@ -89,7 +89,7 @@ def tune_model(
 
     For each number of steps: a grid and the weights of a multistep solver, for the guidance that
     the model's card says. Errors are shown for prompts and seeds that were not tuned on. What is
-    found is kept for `sampler = "tuned"`; what is there already is not done again.
+    found is kept for `sampler.name = "tuned"`; what is there already is not done again.
     """
     from artdiff.registry import Selection, create_registry
     from artdiff.tune.chart import chart, table
@@ -115,6 +115,11 @@ def tune_model(
         exclude={"counts"}
     ):
         fresh = fresh.model_copy(update={"counts": known.counts})
+    elif known is not None and known.weights == fresh.weights and not again:
+        raise PresetError(
+            f"{target} has steps for other guidance or by another reference; --again drops them, "
+            "--out writes elsewhere"
+        )
     missing = [count for count in counts if again or count not in fresh.counts]
     if missing:
         tuned_on, held_on = _prompts(registry, plan, prompts, max(samples, held))
@@ -193,13 +198,14 @@ def _prompts(
     registry: Registry, plan: Plan, file: Path | None, count: int
 ) -> tuple[list[str], list[str]]:
     """Prompts to tune on, and prompts of the hold-out."""
+    from artdiff.evaluation.pictures import read_prompts
     from artdiff.model import TrainedOn
     from artdiff.preset.check import validate
     from artdiff.preset.draft import Draft
     from artdiff.tune.run import captions
 
     if file is not None:
-        lines = [line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]
+        lines = read_prompts(file)
         if len(lines) < 2:
             raise PresetError(f"{file}: two prompts or more, one on each line")
         return lines[::2], lines[1::2]

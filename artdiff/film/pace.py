@@ -48,12 +48,18 @@ class Pace:
     def curve(self, count: int) -> dict[str, float]:
         """A preset's table `pace` for a film of `count` frames: percent of it to percent of way.
 
-        Keyframes that lie within `TOLERANCE` frames of the line between others are left out.
+        Keyframes that lie within `TOLERANCE` frames of the line between others are left out. What
+        rests on the way, without any change, is passed within a thousandth of a percent.
         """
         kept = simplify(self.passed, np.asarray(self.positions), TOLERANCE / max(1, count - 1))
-        return {
-            f"{round(100 * self.passed[i], 3):g}%": round(100 * self.positions[i], 4) for i in kept
-        }
+        keys: dict[float, float] = {}
+        for i in kept:
+            at = round(100 * self.passed[i], 3)
+            before = keys.pop(at, None)
+            if before is not None and at > 0:
+                keys[round(at - 0.001, 3)] = before
+            keys[at] = round(100 * self.positions[i], 4)
+        return {f"{at:g}%": position for at, position in keys.items()}
 
 
 def simplify(x: np.ndarray, y: np.ndarray, tolerance: float) -> list[int]:

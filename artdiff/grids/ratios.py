@@ -33,13 +33,14 @@ class EndOption(BaseModel, extra="forbid"):
 
 
 def _ends(schedule: Schedule, start: float, end: float) -> tuple[float, float]:
-    """The ratios between which a grid in s is spaced.
+    """The ratios between which a grid in s is spaced; one that begins below its end ends earlier.
 
     Raises:
-        ValueError: unless 0 < end < start.
+        ValueError: unless 0 < end < 1.
     """
-    if not 0 < end < start:
-        raise ValueError(f"0 < end < start, not {end} and {start}")
+    if not 0 < end < 1:
+        raise ValueError(f"0 < end < 1, not {end}")
+    end = min(end, start / 2)
     alpha, sigma = schedule(torch.tensor([start, end, 0.0], dtype=torch.float64))
     first, last, floor = (sigma / alpha).tolist()
     return (first if first < FAR else NEAR), (floor or last)
@@ -152,9 +153,10 @@ class AlignYourSteps:
 
     def times(self, schedule: Schedule, steps: int, start: float) -> Tensor:
         known = torch.tensor(NOISE_LEVELS[self.levels], dtype=torch.float64).log()
-        first, last = (math.log(s) for s in _ends(schedule, 1.0, self.end))
+        end = min(self.end, start / 2)
+        first, last = (math.log(s) for s in _ends(schedule, 1.0, end))
         curve = last + (known - known[-1]) / (known[0] - known[-1]) * (first - last)
-        here = math.log(_ends(schedule, start, self.end)[0])
+        here = math.log(_ends(schedule, start, end)[0])
         number = torch.arange(len(curve), dtype=torch.float64)
         begin = interpolate(torch.tensor([-here], dtype=torch.float64), -curve, number)
         part = torch.linspace(0, 1, steps + 1, dtype=torch.float64)[:-1]

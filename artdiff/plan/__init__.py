@@ -122,15 +122,26 @@ class Plan:
             | ({"fast": True} if self.card.fast else {})
             | ({"distilled": asdict(known)} if (known := self.card.distilled) else {}),
             **({"weak": {"name": w.name, "weights": w.digest()}} if (w := self.weak) else {}),
+            **_order(terms=self.terms, effects=self.effects),
             "plugins": dict(sorted(self.plugins.items())),
         }
+
+
+def _order(**tables: tuple[Chosen, ...]) -> dict[str, Any]:
+    """The labels of tables of more than one in their order, which sorted keys lose."""
+    order = {
+        name: [each.label for each in some] for name, some in tables.items() if len(some) > 1
+    }
+    return {"order": order} if order else {}
 
 
 def _in_seconds(value: Any) -> bool:
     """Whether any keyframe stands at a time: then the frames depend on fps."""
     if not isinstance(value, dict):
         return False
-    return any(re.fullmatch(r"\d.*s", key) or _in_seconds(part) for key, part in value.items())
+    return any(
+        re.fullmatch(r"\d.*s", key.strip()) or _in_seconds(part) for key, part in value.items()
+    )
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def override(draft: Draft, assignments: Iterable[str]) -> Draft:
     """
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
-        if not equals or not all(key.strip().split(".")):
+        if not equals or not all(_parts(key.strip())):
             raise PresetError(f"-s {assignment}: write key=value, such as -s sampler.steps=30")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
@@ -113,11 +113,19 @@ def override(draft: Draft, assignments: Iterable[str]) -> Draft:
 
 
 def assign(draft: Draft, key: str, value: Any, label: str) -> Draft:
-    """Set the value of one dotted key, which may be one keyframe: ``guidance.scale.50%``."""
-    first, *rest = key.split(".")
+    """Set the value of one dotted key, which may be one keyframe: ``guidance.scale.50%``.
+
+    A part with a dot of its own is quoted, as in TOML: ``prompts."1.5s"``.
+    """
+    first, *rest = _parts(key)
     for part in reversed(rest):
         value = {part: value}
     return overlay(draft, {first: value}, label, depth=len(rest))
+
+
+def _parts(key: str) -> list[str]:
+    """The parts of a dotted key, quoted ones whole."""
+    return [quoted or plain for quoted, plain in re.findall(r'(?:^|\.)(?:"([^"]*)"|([^.]*))', key)]
 
 
 def is_keyframes(value: Any) -> bool:
@@ -148,7 +156,9 @@ def _together(a: str, b: str) -> bool:
 
 def _merge(old: Any, new: Any, key: str, label: str, origin: dict[str, str], depth: int) -> Any:
     """A new value over an old one; `origin` learns who said it."""
-    table = isinstance(new, dict) and (depth > 0 or not is_keyframes(new))
+    table = isinstance(new, dict) and (
+        depth > 0 or key in ("terms", "effects") or not is_keyframes(new)
+    )
     if not (table and isinstance(old, dict)):
         for said in [k for k in origin if k == key or k.startswith(f"{key}.")]:
             del origin[said]

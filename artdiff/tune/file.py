@@ -83,17 +83,19 @@ def home(card: ModelCard) -> Path:
     return (folder if own else models_folder() / card.name) / FILE
 
 
-def read_tuned(card: ModelCard) -> TunedFile | None:
-    """Read a model's tuned steps; None where it has none.
+def read_tuned(card: ModelCard) -> dict[int, TunedFile]:
+    """A model's tuned steps: by their number, the file that has them.
 
-    A file in the user's folder of models hides one beside the weights.
+    Those in the user's folder of models come before those beside the weights.
 
-    :raises ModelError: the file is damaged.
+    :raises ModelError: a file is damaged.
     """
-    for path in (models_folder() / card.name / FILE, Path(str(card.folder)) / FILE):
+    found: dict[int, TunedFile] = {}
+    for path in (Path(str(card.folder)) / FILE, models_folder() / card.name / FILE):
         if path.is_file():
-            return read_file(path)
-    return None
+            tuned = read_file(path)
+            found |= dict.fromkeys(tuned.counts, tuned)
+    return dict(sorted(found.items()))
 
 
 def read_file(path: Path) -> TunedFile:
@@ -114,19 +116,19 @@ def solver_of(card: ModelCard, steps: int) -> Solver:
 
     :raises ModelError: the model has no tuned steps, or none of that count.
     """
-    tuned = read_tuned(card)
-    if tuned is None or not tuned.counts:
+    known = read_tuned(card)
+    if not known:
         raise ModelError(
             f"model {card.name!r} has no tuned steps; run "
             f"artdiff models tune {card.name} --steps {steps}"
         )
-    if steps not in tuned.counts:
-        known = ", ".join(map(str, sorted(tuned.counts)))
-        near = min(tuned.counts, key=lambda count: (abs(count - steps), count))
+    if steps not in known:
+        near = min(known, key=lambda count: (abs(count - steps), count))
         raise ModelError(
-            f"model {card.name!r} has tuned steps for {known}, not for {steps}; "
-            f"the nearest is sampler.steps={near}"
+            f"model {card.name!r} has tuned steps for {', '.join(map(str, known))}, not for "
+            f"{steps}; the nearest is sampler.steps={near}"
         )
+    tuned = known[steps]
     if tuned.weights != card.digest():
         warnings.warn(
             f"the tuned steps of model {card.name!r} belong to other weights ({tuned.weights}); "
