@@ -52,11 +52,16 @@ class ModelCard:
     def read(cls, folder: Traversable | Path) -> ModelCard:
         """Read ``card.toml`` in a model's folder.
 
-        :raises ModelError: the card is missing or is not a card.
+        :raises ModelError: the card is missing, is not a card, or has a wrong value; the message
+            names the file and the key.
         """
         file = folder.joinpath("card.toml")
         try:
             values = tomllib.loads(file.read_text("utf-8"))
+            for key, value in values.items():
+                wanted = _wanted(key, value)
+                if wanted is not None:
+                    raise ModelError(f"{file}: {key}: must be {wanted} (got {value!r})")
             if "quality" in values:
                 values["quality"] = read_levels(values["quality"], f"{file}: quality")
             if "distilled" in values:
@@ -81,6 +86,23 @@ class ModelCard:
                 raise ModelError(f"{file}: the weights of model {self.name!r} are missing")
         stats = [file.stat() for file in files if isinstance(file, Path)]
         return _hashed(tuple(files), tuple((s.st_size, s.st_mtime_ns) for s in stats))
+
+
+def _wanted(key: str, value: object) -> str | None:
+    """What a plain value of a card must be, if it is not that."""
+    if key in ("name", "backend", "title", "description", "licence"):
+        return None if isinstance(value, str) else "a text"
+    if key == "weights":
+        names = isinstance(value, list) and all(isinstance(name, str) for name in value)
+        return None if names else "a list of files"
+    if key == "multiple":
+        count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        return None if count else "a whole number from 1"
+    if key in ("defaults", "facts"):
+        return None if isinstance(value, dict) else "a table"
+    if key == "fast":
+        return None if isinstance(value, bool) else "true or false"
+    return None
 
 
 @lru_cache(maxsize=64)

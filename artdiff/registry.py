@@ -20,6 +20,7 @@ from artdiff import hookspecs
 from artdiff.errors import ArtdiffError, PluginError, nearest
 from artdiff.hookspecs import GROUP, HOOK_API, OLDEST_API, REGISTRATIONS
 from artdiff.model import ModelCard
+from artdiff.user_models import models_folder
 
 BUILTINS = ("artdiff.builtins", "artdiff.backends.starter", "artdiff.backends.adm")
 
@@ -134,7 +135,7 @@ class Registry:
                 if name in found:
                     raise PluginError(
                         f"{kind}: {name!r} is offered by both {found[name].plugin!r} and "
-                        f"{impl.plugin_name!r}; uninstall one, or leave it out of ARTDIFF_PLUGINS"
+                        f"{impl.plugin_name!r}; {_remedy(found[name].value, value)}"
                     )
                 found[name] = Entry(kind, name, value, impl.plugin_name)
         return dict(sorted(found.items()))
@@ -268,6 +269,15 @@ def _wanted(kind: str, value: Any) -> str | None:
     options = getattr(value, "Options", None)
     fits = isinstance(options, type) and issubclass(options, BaseModel)
     return None if fits else "a class with its options, class Options(BaseModel)"
+
+
+def _remedy(*values: Any) -> str:
+    """How to be rid of one of several things of one name."""
+    for value in values:
+        folder = Path(str(value.folder)) if isinstance(value, ModelCard) else None
+        if folder is not None and folder.parent == models_folder():
+            return f"rename the folder {folder}"
+    return "uninstall one, or leave it out of ARTDIFF_PLUGINS"
 
 
 def _home(plugin: Any) -> str:

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from artdiff.nn.unet_facts import KINDS, NetworkFacts
 from artdiff.registry import create_registry
-from artdiff.train.checkpoint import read_tensors
+from artdiff.train.checkpoint import load_checkpoint, read_tensors
 from artdiff.train.examples import Examples
 from artdiff.train.kinds import load_recipe
 from artdiff.train.recipe import Recipe, StopRecipe
@@ -129,7 +129,8 @@ class Net:
     def __init__(self, path: Path) -> None:
         tensors, values = read_tensors(path)
         self.facts = NetworkFacts.read(values, str(path))
-        self.minutes = float(values["minutes"])
+        run = load_checkpoint(path.parent)
+        self.minutes = float((run[1] if run else values)["minutes"])
         network = self.facts.build()
         network.load_state_dict(tensors)
         self.network: nn.Module = network.float().eval().requires_grad_(False)

@@ -144,6 +144,15 @@ def test_targets(target, wanted):
     assert [wish.classes for wish in read_target(target, HEADS, "c")] == wanted
 
 
+def test_digits_in_a_text_are_a_name_before_they_are_a_number():
+    digits = {"digit": {name: number for number, name in enumerate(sorted(map(str, range(12))))}}
+    for target, wanted in (("2", 4), (2, 2), ("digit:2", 4), ("10", 2)):
+        assert read_target(target, digits, "c")[0].classes == (wanted,)
+    assert read_target("2|11", digits, "c")[0].classes == (4, 3)
+    with pytest.raises(PresetError, match="has the classes 0 to 11, not 12"):
+        read_target("12", digits, "c")
+
+
 @pytest.mark.parametrize(
     ("target", "said"),
     [
@@ -153,6 +162,8 @@ def test_targets(target, wanted):
         ("time:nite", "knows no time 'nite'; did you mean 'night'?"),
         (6, "has the classes 0 to 5, not 6"),
         (-1, "not -1"),
+        ("-1", "not -1"),
+        ("--5", "knows no label '--5'"),
         ("night|lake", "labels of different heads"),
         ("day|night|time:none", "names all classes there are"),
         ([], "names no label"),

@@ -214,6 +214,11 @@ def test_prompts_have_weights_behind_a_colon():
         ("a fox: red", 2), ("10:30 train", 1), ("fog", -0.5), ("sea", 1)]  # fmt: skip
     again = Options.model_validate(found.model_dump(mode="json"))
     assert again == found
+    said = ["fox:.5", "fox:-.5", "fox:2.", "fox: 2 ", "fox: .", "fox:-"]
+    found = Options.model_validate({"prompts": said})
+    assert [(p.text, p.weight) for p in found.prompts] == [
+        ("fox", 0.5), ("fox", -0.5), ("fox", 2), ("fox", 2), ("fox: .", 1), ("fox:-", 1)
+    ]  # fmt: skip
     assert [e.model for e in Options.model_validate({"model": ["starter", "ViT-B-32"]}).model] == [
         "starter", "ViT-B-32"]  # fmt: skip
     assert Options.model_validate({"augment": False}).augment.rotate == 0

@@ -1,5 +1,6 @@
 """Distilling: the student begins as its teacher, learns its guidance, and goes on bit for bit."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -222,9 +223,21 @@ def test_another_teacher_is_another_run(made, guided, tmp_path):
     loop.train(recipe, Shapes(), tmp_path / "run")
     tensors, facts = read_tensors(teacher)
     write_tensors(teacher, tensors | {"leave.bias": tensors["leave.bias"] + 1}, facts)
+    words = teacher.with_name("vocabulary.txt").read_text()
+    teacher.with_name("vocabulary.txt").write_text(f"aardvark\n{words}")
     longer = recipe.model_copy(update={"stop": recipe.stop.model_copy(update={"steps": 8})})
     with pytest.raises(PresetError, match=r"distil.teacher: .*take another folder"):
         loop.train(longer, Shapes(), tmp_path / "run")
+    assert (tmp_path / "run" / "vocabulary.txt").read_text() == words
+
+
+def test_a_run_of_another_kind_keeps_its_words(made, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(made / "denoiser", folder)
+    (folder / "vocabulary.txt").write_text("the words\nof the run\n")
+    with pytest.raises(PresetError, match="holds a run of kind 'denoiser', not 'distil'"):
+        loop.train(distil_recipe(made), Shapes(), folder)
+    assert (folder / "vocabulary.txt").read_text() == "the words\nof the run\n"
 
 
 @pytest.mark.parametrize("table, message", [

@@ -24,6 +24,7 @@ from artdiff.evaluation.exam import (
     spread_of,
 )
 from artdiff.evaluation.exam_marks import Size
+from artdiff.evaluation.exam_report import Examination
 from artdiff.evaluation.examine import examine, find_exam
 from artdiff.evaluation.judge import Judge
 from artdiff.hookspecs import hookimpl
@@ -253,6 +254,13 @@ def test_a_pop_stands_out_of_a_film():
     assert Film((0.0, 0.0, 1.0)).ratio == np.inf
 
 
+def test_a_film_that_stands_still_is_recorded_as_json():
+    """JSON has no infinity."""
+    still = Film((0.0, 0.0, 1.0))
+    text = Examination("pupil", {}, {}, {"year": still}, {}, {}).json()
+    assert json.loads(text, parse_constant=pytest.fail)["films"]["year"]["ratio"] is None
+
+
 def test_a_mirrored_copy_is_found():
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 256, (64, 64, 3), np.uint8) for _ in range(4)]
@@ -386,6 +394,15 @@ def test_an_exam_of_other_settings_is_not_mixed(examined, judge_file, tmp_path):
     examine("pupil", settings=["sampler.steps=1"], **options)
     with pytest.raises(artdiff.FrameError, match=r"steps: 1 there, 2 here.*--fresh"):
         examine("pupil", settings=["sampler.steps=2"], **options)
+
+
+def test_settings_may_be_a_table(examined, judge_file, tmp_path):
+    options = {"size": TINY, "judge": judge_file, "registry": examined, "out": tmp_path / "out"}
+    tables = {"sampler": {"steps": 2}, "guidance": {"scale": 3.0}}
+    one = examine("pupil", settings=tables, **options)
+    two = examine("pupil", settings=["sampler.steps=2", "guidance.scale=3.0"], **options)
+    assert replace(one, seconds={}) == replace(two, seconds={})
+    assert one.record()["sampler"]["steps"] == 2
 
 
 def test_who_sits_no_exam(examined, tmp_path):

@@ -144,6 +144,19 @@ def test_what_is_wrong_in_texts_is_said_with_its_place(tmp_path, name, text, sai
     assert said in message(lambda: folder(tmp_path)) and name in message(lambda: folder(tmp_path))
 
 
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85"])
+def test_a_row_ends_where_its_line_does(tmp_path, mark):
+    """What only Unicode calls the end of a line may stand in a text of JSON."""
+    plain(tmp_path / "a.png")
+    rows = [{"file_name": "a.png", "caption": "one", "label": f"red{mark}fox"}, {}]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    (tmp_path / "captions.jsonl").write_bytes(f"{lines[0]}\r\n".encode())
+    facts = folder(tmp_path).attributes(0)
+    assert (facts["label"], facts["caption"]) == (f"red{mark}fox", "one")
+    (tmp_path / "captions.jsonl").write_text("\n".join(lines), "utf-8")
+    assert "line 2: names no picture" in message(lambda: folder(tmp_path))
+
+
 def test_two_tables(tmp_path):
     plain(tmp_path / "a.png")
     for name in ("captions.csv", "metadata.jsonl"):

@@ -188,6 +188,25 @@ def test_windows_fill_a_mask_that_is_larger_than_the_model(draw, size):
     assert (done[mask == 1] != picture[mask == 1]).any(1).mean() > 0.9
 
 
+def test_an_effect_that_enlarges_a_window_is_told(registry):
+    settings = (*QUICK, "effects.upscale.factor=2", "effects.upscale.steps=1")
+    large = Draw(registry, "a red fox", (32, 32), settings=settings)
+    picture, mask = noise(40, 40), np.zeros((40, 40), np.float32)
+    mask[5:15, 3:18] = 1
+    for made in (
+        repaint(large, picture, mask, around(mask, large.size, 4)),
+        extend(large, picture, (0, 8, 0, 0), 16),
+    ):
+        with pytest.raises(PresetError) as caught:
+            next(made)
+        assert str(caught.value) == (
+            "-s effects.upscale: makes a window 64x64 instead of 32x32; leave it out"
+        )
+    mask[:] = 1
+    ((_, done),) = repaint(large, picture, mask, around(mask, large.size, 0))
+    assert done.shape == picture.shape
+
+
 def test_the_mask_of_a_command(tmp_path):
     picture = noise(8, 6)
     path = tmp_path / "a.png"
@@ -238,6 +257,41 @@ def test_inpaint_and_outpaint(tmp_path, tiny_plugin, monkeypatch):
     assert done.exit_code == 0, done.output
     wide = np.asarray(Image.open(tmp_path / "wide.png"))
     assert wide.shape == (40, 50, 3) and (wide[:, :40] == picture).all()
+
+
+def test_a_second_run_writes_beside_the_first(tmp_path, tiny_plugin, monkeypatch):
+    monkeypatch.setenv("ARTDIFF_PLUGINS", "inpainting,still")
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "a.png", noise(32, 32))
+    common = ["a.png", "a red fox", "--model", "tiny", "--steps", 1, "--plugin", tiny_plugin]
+    for number, written in (
+        (2, ["a-inpainted-0.png", "a-inpainted-1.png"]),
+        (2, ["a-inpainted2-0.png", "a-inpainted2-1.png"]),
+        (1, ["a-inpainted3.png"]),
+        (1, ["a-inpainted4.png"]),
+    ):
+        done = command(inpaint, *common, "--mask", "circle(.5,.5,.2)", "-n", number)
+        assert done.output.splitlines()[-number:] == written
+
+
+@pytest.mark.parametrize("setting", ["width=64", "height = 64"])
+def test_a_size_of_windows_is_refused_before_anything_is_drawn(tmp_path, tiny_plugin, setting):
+    source = save(tmp_path / "a.png", noise(40, 40))
+    common = ["a fox", "--model", "tiny", "--plugin", tiny_plugin]
+    for function, more in ((inpaint, ["--mask", "text('sky')"]), (outpaint, ["--left", 8])):
+        done = command(function, source, *common, *more, "-s", setting)
+        assert isinstance(done.exception, PresetError)
+        side = setting.split("=")[0].strip()
+        said = f"-s {setting}: a window has the model's {side}, 32; leave it out"
+        assert str(done.exception) == said
+
+
+def test_the_size_of_the_model_may_be_said(tmp_path, tiny_plugin):
+    source = save(tmp_path / "a.png", noise(40, 40))
+    given = ["--model", "tiny", "--steps", 1, "--plugin", tiny_plugin, "-s", "width=32"]
+    more = ["--mask", "circle(.5,.5,.2)", "-o", tmp_path / "b.png"]
+    done = command(inpaint, source, "a fox", *given, *more)
+    assert done.exit_code == 0, done.output
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from artdiff_plugins.inpainting.shapes import FUNCTIONS, Canvas
 HEIGHT, WIDTH = 40, 60
 A = np.linspace(0, 1, HEIGHT * WIDTH, dtype=np.float32).reshape(HEIGHT, WIDTH)
 B = np.ascontiguousarray(A[::-1, ::-1]) ** 2
-NAMES = {"a": A, "b": B, "x": 0.25, "half": 0.5}
+NAMES = {"a": A, "b": B, "x": 0.25, "half": 0.5, "far": -1e7}
 PICTURE = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
 PICTURE[:10] = (135, 206, 235)
 
@@ -63,6 +63,13 @@ def test_shapes_lie_where_they_are_said_to():
     assert (mask('colour("skyblue")') == (np.arange(HEIGHT) < 10)[:, None]).all()
 
 
+def test_parts_of_a_colour_are_clipped_as_in_css():
+    for said in ("rgb(300, 0, 0)", "rgb(300%, 0%, 0%)", "hsl(0, 500%, 50%)"):
+        assert not mask(f'colour("{said}")').any()
+    assert (mask('colour("rgb(300, 999, 300)", 1)') == mask('colour("white", 1)')).all()
+    assert mask('colour("rgb(300, 999, 300)", 0.5)')[:10].all()
+
+
 def test_changes_take_pixels():
     box = mask("rectangle(0.25, 0.25, 0.75, 0.75)")
     assert mask("grow(rectangle(.25,.25,.75,.75), 3)").sum() > box.sum()
@@ -103,6 +110,10 @@ def test_changes_take_pixels():
         ("__import__('os')", "unknown function '__import__'"),
         ("a.__class__", "'.' means nothing"),
         ("a" + " & a" * 600, "2000 are allowed"),
+        ("1e999 * a", "column 1: the number inf is too large; 1000000 is the largest"),
+        ("linear(0, 0, 1e200, 0)", "column 14: the number 1e+200 is too large"),
+        ("radial(half, half, 0, 1e999)", "column 23: the number inf is too large"),
+        ("circle(0, 0, 1000001)", "column 14: the number"),
     ],
 )
 def test_mistakes_are_told_with_their_place(expression, said):
@@ -118,6 +129,9 @@ def test_mistakes_are_told_with_their_place(expression, said):
         ("grow(a, -1)", "px must lie between"),
         ("feather(a, 99999)", "px must lie between"),
         ("linear(0.5, 0.5, 0.5, 0.5)", "the same"),
+        ("linear(0, 0, 1e-200, 0)", "the same"),
+        ("linear(0, 0, 1 / 1e-200, 0)", r"column 14: the number 1e\+200 is too large"),
+        ("circle(far, 0, 1)", r"column 8: the number -1e\+07 is too large"),
         ("radial(0.5, 0.5, 0.4, 0.1)", "outer must be larger"),
         ("colour('blurple')", "no colour"),
     ],

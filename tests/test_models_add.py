@@ -500,6 +500,42 @@ def test_a_broken_folder_is_left_out_with_a_note():
         load(ModelCard.read(folder), *CPU)
 
 
+@pytest.mark.parametrize("line, said", [
+    ('defaults = "x"', "defaults: must be a table (got 'x')"),
+    ("facts = 3", "facts: must be a table (got 3)"),
+    ('multiple = "x"', "multiple: must be a whole number from 1 (got 'x')"),
+    ("multiple = 0", "multiple: must be a whole number from 1 (got 0)"),
+    ("multiple = true", "multiple: must be a whole number from 1 (got True)"),
+    ("multiple = 16.0", "multiple: must be a whole number from 1 (got 16.0)"),
+    ('weights = "model.safetensors"', "weights: must be a list of files (got 'model.safetensors"),
+    ("weights = [1]", "weights: must be a list of files (got [1])"),
+    ("title = 3", "title: must be a text (got 3)"),
+    ("fast = 1", "fast: must be true or false (got 1)"),
+    ("license = 'MIT'", "unexpected keyword argument 'license'"),
+])  # fmt: skip
+def test_a_card_of_wrong_values_is_left_out_with_a_note(home, line, said):
+    file = models_folder() / "wrong" / "card.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text(f'name = "wrong"\nbackend = "unet"\n{line}\n')
+    with pytest.raises(ModelError) as caught:
+        ModelCard.read(file.parent)
+    assert str(caught.value).startswith(f"{file}: ") and said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    with pytest.warns(ModelWarning, match="'wrong' is left out"):
+        assert run("models", "list").output.startswith("starter ")
+
+
+def test_a_folder_with_the_name_of_another_model_is_named(home):
+    folder = models_folder() / "starter"
+    folder.mkdir(parents=True)
+    (folder / "card.toml").write_text('name = "mine"\nbackend = "unet"\n')
+    for words in (("models", "list"), ("image", "a fox", "-o", "fox.png")):
+        error = run(*words).exception
+        assert isinstance(error, ArtdiffError)
+        assert "models: 'starter' is offered by both 'artdiff.backends.adm' and " in str(error)
+        assert str(error).endswith(f"; rename the folder {folder}")
+
+
 # Labels
 
 

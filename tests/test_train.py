@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+from dataclasses import replace
 from functools import partial
 from zlib import crc32
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from training import (
+    Counting,
     Killed,
     Shapes,
     codec_recipe,
@@ -173,6 +175,36 @@ def test_another_recipe_in_the_folder_is_an_error(codec_run):
             loop.train(recipe, dataset, codec_run)
         assert "\n" not in str(caught.value)
     assert before == {path: path.read_bytes() for path in checkpoints(codec_run)}
+
+
+def test_a_refused_recipe_leaves_the_words_of_the_run(denoiser_run, codec_run, tmp_path):
+    """Resuming the right recipe later must find the ids that its weights have learned."""
+    folder = tmp_path / "run"
+    shutil.copytree(denoiser_run, folder)
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    more = Shapes(Shapes.Options(size=16))
+    more.vocabulary = lambda: ["aardvark"]
+    with pytest.raises(PresetError, match=r"data\.options\.size: 16, but .* was begun with 32"):
+        loop.train(denoiser_recipe(codec_run / "model.safetensors"), more, folder)
+    assert before == {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_the_channels_are_those_of_the_codec(codec_run, tmp_path):
+    """It is said before a picture is drawn."""
+    recipe = denoiser_recipe(codec_run / "model.safetensors")
+    model = replace(recipe.denoiser.model, channels=16)
+    part = recipe.denoiser.model_copy(update={"model": model})
+    dataset = Counting()
+    said = r"denoiser\.model\.channels: the codec has latents of 4 channels, not 16"
+    with pytest.raises(PresetError, match=said):
+        loop.train(recipe.model_copy(update={"denoiser": part}), dataset, tmp_path / "run")
+    assert dataset.asked == []
+
+
+def test_the_same_training_leaves_the_same_file(tmp_path):
+    """Of bytes: digests of weights are in the keys of caches, and in reports."""
+    one, other = (loop.train(codec_recipe(3), Shapes(), tmp_path / name) for name in "ab")
+    assert one.read_bytes() == other.read_bytes()
 
 
 def test_weights_that_do_not_fit_are_an_error(codec_run, tmp_path):

@@ -93,6 +93,22 @@ def test_several_inversions_differ_a_little(vary, photo):
     assert apart(far[1], one[0]) > apart(made[1], one[0])
 
 
+def test_how_far_several_inversions_differ_may_be_said_without_a_subseed(vary, photo):
+    made = {
+        how: vary("photo.png", "a cat", "-n", "2", "--how", "inversion", *more, "-o", f"{how}.png")
+        for how, more in {
+            "near": ["--subseed-strength", "0"],
+            "plain": [],
+            "same": ["--subseed-strength", "0.15"],
+            "far": ["--subseed-strength", "0.9"],
+        }.items()
+    }
+    near, plain, same, far = (pictures for pictures, _ in made.values())
+    assert np.array_equal(near[0], near[1])
+    assert np.array_equal(plain, same)
+    assert 0 < apart(plain[1], near[1]) < apart(far[1], near[1])
+
+
 def test_subseeds_lie_round_the_picture(vary, drawn):
     same, _ = vary(
         "made.png", "-n", "2", "--subseed", "3", "--subseed-strength", "0", "-o", "s.png"
@@ -145,7 +161,10 @@ def test_names_are_free(vary, drawn):
     (["photo.png", "--strength", "-1"], "not in the range"),
     (["photo.png", "--subseed", "3"], "photo.png carries no artdiff settings"),
     (["photo.png", "--subseed", "3", "--strength", "0.5"], "only by --how inversion"),
+    (["photo.png", "--subseed", "3", "--seed", "0"], "--seed: goes with --subseed only by"),
     (["photo.png", "--subseed-strength", "0.5"], "goes with --subseed"),
+    (["photo.png", "--how", "inversion", "-n", "1", "--subseed-strength", "0.5"],
+     "goes with --subseed, or with several pictures by --how inversion"),
     (["photo.png", "--shows", "a fox"], "goes with --how inversion"),
     (["photo.png", "--how", "magic"], "'magic' is not one of"),
     (["photo.png", "--size", "big"], "write WIDTHxHEIGHT"),
@@ -171,6 +190,10 @@ def test_mistakes_are_one_line(args, said, vary, photo, tmp_path):
       "guidance": {"scale": 1.0, "rescale": 0.0}}, "between two seeds"),
     ({"prompts": [["a", 1.0]], "negative": "", "start": [1, 1, 0], "init": {},
       "guidance": {"scale": 1.0, "rescale": 0.0}}, "was drawn from a picture"),
+    ({"prompts": [["a", 1.0]], "negative": "", "start": [1, 1, 0], "terms": {"inpainting": {}},
+      "guidance": {"scale": 1.0, "rescale": 0.0}, "inpaint": {}}, "was drawn into a picture"),
+    ({"prompts": [["a", 1.0]], "negative": "", "start": [1, 1, 0], "terms": 3,
+      "guidance": {"scale": 1.0, "rescale": 0.0}}, "settings that are not those of a drawn"),
 ])  # fmt: skip
 def test_pictures_that_have_no_noise_of_their_own(record, said, tmp_path):
     file = tmp_path / "a.png"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +47,7 @@ class Examination:
             for trait, parts in self.scores.items()
         }
         films = {
-            name: {"ratio": round(film.ratio, 4), "median": film.median, "steps": film.steps}
+            name: {"ratio": _finite(film.ratio), "median": film.median, "steps": film.steps}
             for name, film in self.films.items()
         }
         return {
@@ -118,6 +119,11 @@ def _as_numbers(score: Score) -> dict[str, float]:
     low, high = score.interval()
     shares = {"value": score.value, "low": low, "high": high}
     return {"right": score.right, "of": score.of, **{k: round(v, 4) for k, v in shares.items()}}
+
+
+def _finite(ratio: float) -> float | None:
+    """A ratio to four places; None where it is infinite, which JSON cannot say."""
+    return round(ratio, 4) if math.isfinite(ratio) else None
 
 
 def _percent(score: Score) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -92,9 +91,7 @@ def examine(
         )
     length = size or (QUICK if quick else Size())
     referee = _referee(Path(judge) if judge is not None else exam.judge)
-    if isinstance(settings, Mapping):
-        settings = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
-    settings = list(settings)
+    settings = settings if isinstance(settings, Mapping) else list(settings)
     with registry.blaming():
         questions = [exam.question(index) for index in range(length.questions)]
     texts = [each.prompt for each in questions]
@@ -143,7 +140,7 @@ def _film(
     registry: Registry,
     preset: str,
     what: Subject,
-    settings: Sequence[str],
+    settings: Sequence[str] | Mapping[str, Any],
     folder: Path,
     length: Size,
     fresh: bool,
@@ -151,8 +148,12 @@ def _film(
 ) -> list[np.ndarray]:
     """The frames of a preset's film by this model."""
     assert what.plan is not None
-    given = [*settings, f"model={what.plan.preset.model}", f"frames.count={length.frames}"]
-    plan = prepare(preset, registry, given).plan
+    ours = {"model": what.plan.preset.model, "frames.count": length.frames}
+    if isinstance(settings, Mapping):
+        plan = prepare(preset, registry, {**settings, **ours}).plan
+    else:
+        given = [*settings, *(f"{key}={value}" for key, value in ours.items())]
+        plan = prepare(preset, registry, given).plan
     store = FrameStore.open(folder, plan.manifest(), plan.count, fresh=fresh)
     done = len(store.present())
     report("film", done, plan.count)

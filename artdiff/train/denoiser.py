@@ -91,10 +91,19 @@ class DenoiserTask(Task):
             raise PresetError(f"denoiser.codec: there is no file {self.part.codec}")
         self.codec_hash = hashlib.sha256(self.part.codec.read_bytes()).hexdigest()[:12]
         self.codec = load_codec(self.part.codec)
+        if self.codec.config.channels != self.part.model.channels:
+            raise PresetError(
+                f"denoiser.model.channels: the codec has latents of {self.codec.config.channels} "
+                f"channels, not {self.part.model.channels}"
+            )
         self.latents = prepare_latents(self.codec, self.codec_hash, dataset, recipe.data, cache)
         rows = range(recipe.data.held_out, recipe.data.held_out + recipe.data.count)
         often = self.part.often
         self.weights = weights_of(dataset, rows, often, "denoiser.often") if often else None
+
+    def begin(self, folder: Path) -> None:
+        """Write the vocabulary."""
+        self.tokenizer.save(folder / "vocabulary.txt")
 
     def _compiled(self) -> Callable[..., Tensor]:
         names = [os.environ.get("CXX", "g++"), "clang++", "c++"]
@@ -219,7 +228,6 @@ def _vocabulary(
             f"denoiser.model.vocabulary: the dataset's words need {len(tokenizer)} ids, "
             f"not {config.vocabulary}"
         )
-    tokenizer.save(path)
     return tokenizer
 
 

@@ -64,7 +64,6 @@ class DistilTask(Task):
         codec = _weights("codec", self.part.codec, "codec.safetensors")
         self.teacher, self.tokenizer, facts = load_denoiser(teacher)
         self._fits(facts, teacher)
-        self.tokenizer.save(folder / "vocabulary.txt")
         self.teacher_hash = _hash(teacher)
         self.codec, self.codec_hash = load_codec(codec), _hash(codec)
         ours, theirs = self.codec.config.channels, self.teacher.config.channels
@@ -95,6 +94,10 @@ class DistilTask(Task):
             raise PresetError(
                 f"distil.teacher: {path} was distilled into few steps; take its teacher"
             )
+
+    def begin(self, folder: Path) -> None:
+        """Write the teacher's vocabulary."""
+        self.tokenizer.save(folder / "vocabulary.txt")
 
     def state(self) -> dict[str, Tensor]:
         """Which teacher it is: a run does not go on with another."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import Any, NamedTuple, get_args
@@ -77,11 +77,12 @@ def parse_recipe(table: dict[str, Any], source: str = "recipe") -> Recipe:
 
 
 def _explain(error: ErrorDetails, model: type[Recipe]) -> str:
-    place = [part for part in error["loc"] if isinstance(part, str) and part.isidentifier()]
-    key = ".".join(place) or "recipe"
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        known = _keys(place[:-1], model)
-        return f"unknown key {key!r}{nearest(place[-1], known)}"
+        *above, last = error["loc"]
+        place = _place(above)
+        key = ".".join([*place, str(last)])
+        return f"unknown key {key!r}{nearest(str(last), _keys(place, model))}"
+    key = ".".join(_place(error["loc"])) or "recipe"
     if error["type"] == "missing":
         return f"missing key {key!r}"
     said, got = error["msg"].removeprefix("Value error, "), error["input"]
@@ -90,6 +91,11 @@ def _explain(error: ErrorDetails, model: type[Recipe]) -> str:
     if not isinstance(got, dict):  # a whole table is no help
         said += f" (got {got!r})"
     return " ".join(f"{key}: {said}".split())
+
+
+def _place(loc: Sequence[int | str]) -> list[str]:
+    """The keys among the parts of an error's place: others are indices and names of types."""
+    return [part for part in loc if isinstance(part, str) and part.isidentifier()]
 
 
 def _keys(place: list[str], model: Any) -> list[str]:

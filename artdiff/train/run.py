@@ -99,6 +99,8 @@ class Run:
         place = (0, 0.0, False)
         with self.ranks.together():
             facts = self._read() if self.ranks.first else None
+            if self.ranks.first:
+                self.task.begin(self.folder)
             place = (facts["step"], facts["minutes"], facts["cooling"]) if facts else place
         place = self.ranks.share(place)
         assert isinstance(place, tuple)
@@ -224,11 +226,14 @@ class Run:
         return numbers
 
     def finish(self) -> Path:
-        """Write ``model.safetensors``, and the other averages beside it."""
+        """Write ``model.safetensors``, and the other averages beside it.
+
+        No clock is in them: equal trainings leave equal files, of one digest.
+        """
         final = self.folder / "model.safetensors"
         for number, (name, average) in enumerate(self.averages.items()):
             facts = {**self.task.finish(average.model), "average": name, **self._pictures()}
-            facts |= {"step": self.step, "minutes": self.minutes}
+            facts["step"] = self.step
             keep = quartered if self.recipe.keep == "int8" else halved
             path = final if number == 0 else self.folder / f"model-{name}.safetensors"
             write_tensors(path, keep(average.model.state_dict()), facts)

@@ -33,6 +33,13 @@ class Task:
         """Where the model is, and where the batches must go."""
         return next(self.model.parameters()).device
 
+    def begin(self, folder: Path) -> None:
+        """Write what lies beside the run's checkpoints in `folder`, such as a vocabulary.
+
+        Called in the first process, when the checkpoint that is there has been taken over: before
+        that the folder may be the run of another recipe, and is only read.
+        """
+
     def loss(self, step: int, rows: range) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The mean loss of some rows of the batch of step `step`, a scalar with gradient.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -83,9 +84,9 @@ def _wanted(label: str | int, weight: float, heads: Heads, whose: str) -> Wanted
 
 
 def _find(label: str | int, heads: Heads, whose: str) -> tuple[str, int]:
-    """The head and the number of one class."""
-    if isinstance(label, int) or label.lstrip("-").isdecimal():
-        return _numbered(int(label), heads, whose)
+    """The head and the number of one class; digits in a text are a number where no name is."""
+    if isinstance(label, int):
+        return _numbered(label, heads, whose)
     head, colon, name = label.partition(":")
     if colon and head in heads:
         if name not in heads[head]:
@@ -98,6 +99,8 @@ def _find(label: str | int, heads: Heads, whose: str) -> tuple[str, int]:
     if len(places) > 1:
         these = " or ".join(repr(f"{head}:{label}") for head in places)
         raise PresetError(f"target: {label!r} may be {these}; say which")
+    if not places and re.fullmatch(r"-?\d+", label):
+        return _numbered(int(label), heads, whose)
     if not places:
         known: Sequence[str] = [name for classes in heads.values() for name in classes]
         close = nearest(label, known)

@@ -12,7 +12,7 @@ from artdiff import File
 
 from .walk import Amount, Power, Share, walked
 
-_WEIGHED = re.compile(r"(.*?)\s*:\s*([-+]?\d+(?:\.\d+)?)", re.DOTALL)
+_WEIGHED = re.compile(r"(.*?)\s*:\s*([-+]?(?:\d+\.?\d*|\.\d+))\s*", re.DOTALL)
 
 
 class Said(BaseModel, extra="forbid"):

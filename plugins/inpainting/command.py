@@ -137,9 +137,9 @@ def inpaint(
     from .windows import around, fill, repaint
 
     target = _target(output, picture, "inpainted")
+    draw = _draw(prompt, model, seed, seam, steps, how, settings, plugins)
     kept = load_image(picture)
     hole = read_mask(mask, picture, kept, named)
-    draw = _draw(prompt, model, seed, seam, steps, how, settings, plugins)
     box = around(hole, draw.size, padding, area == "whole")
     said = {"image": picture.name, "mask": mask or "!alpha", "area": area, "how": how}
     if area == "windows":
@@ -232,6 +232,7 @@ def _draw(
 
     registry = create_registry(Selection.from_environment(plugins))
     size = _size(registry, model)
+    _check_sides(settings, size)
     count = [f"sampler.steps={steps}"] if steps else []
     said = (f"model={json.dumps(model)}", *SAMPLERS[how], *count, *settings)
     return Draw(registry, prompt, size, seed, seam, said)
@@ -246,6 +247,20 @@ def _size(registry: Registry, model: str) -> tuple[int, int]:
     return int(defaults.get("width", 256)), int(defaults.get("height", 256))
 
 
+def _check_sides(settings: tuple[str, ...], size: tuple[int, int]) -> None:
+    """Make sure that settings, ``KEY=VALUE``, leave windows at the size of the model.
+
+    :raises PresetError: they do not.
+    """
+    sides = dict(zip(("width", "height"), size, strict=True))
+    for setting in settings:
+        key, _, value = (part.strip() for part in setting.partition("="))
+        if key in sides and value != str(sides[key]):
+            raise PresetError(
+                f"-s {setting}: a window has the model's {key}, {sides[key]}; leave it out"
+            )
+
+
 def _target(output: Path | None, picture: Path, what: str) -> Path:
     """The .png file to write; a new one beside earlier ones if none is said."""
     name = f"{picture.stem}-{what}"
@@ -255,11 +270,11 @@ def _target(output: Path | None, picture: Path, what: str) -> Path:
         if output.suffix.lower() != ".png":
             raise click.BadParameter(f"{output}: pictures are written as .png", param_hint="-o")
         return output
-    free, number = Path(f"{name}.png"), 1
-    while free.exists():
+    free, number = name, 1
+    while any(path.stem.startswith(free) for path in Path().glob("*.png")):
         number += 1
-        free = Path(f"{name}-{number}.png")
-    return free
+        free = f"{name}{number}"
+    return Path(f"{free}.png")
 
 
 def _save(

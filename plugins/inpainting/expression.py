@@ -63,6 +63,8 @@ TAKES: Mapping[str, tuple[Kind, ...]] = {
 LONGEST = 2000
 """More characters than these are no mask that anyone wrote by hand."""
 DEEPEST = 100
+LARGEST = 1e6
+"""Shares and pixels are far smaller."""
 
 
 class MaskError(ValueError):
@@ -130,7 +132,8 @@ def check(
 ) -> set[str]:
     """Make sure that an expression is a mask of known things; give the names that it uses.
 
-    :raises MaskError: a name is unknown, or stands where something else is wanted.
+    :raises MaskError: a name is unknown, stands where something else is wanted, or a number is too
+        large.
     """
     used: set[str] = set()
     found = _Checker(names, functions, used).kind(parse(expression))
@@ -148,8 +151,11 @@ class _Checker:
     def kind(self, tree: Tree[Token]) -> Kind:
         """What a part of an expression is."""
         match tree.data:
-            case "number" | "text":
-                return tree.data  # type: ignore[return-value]
+            case "text":
+                return "text"
+            case "number":
+                _check_number(float(str(tree.children[0])), tree)
+                return "number"
             case "name":
                 return self._name(tree)
             case "call":
@@ -238,13 +244,18 @@ def evaluate(
 
     :param names: gives the mask or number of a name.
     :param canvas: the first argument of every function.
+    :raises MaskError: a number is too large, or does not fit.
     """
 
     def value(tree: Any) -> Any:
         if tree.data == "call":
             function = functions[str(tree.children[0])]
-            given = bind(function, [a for a in tree.children[1:] if a is not None])
-            return function(canvas, **{key: value(child) for key, child in given.items()})
+            bound = bind(function, [a for a in tree.children[1:] if a is not None])
+            given = {key: value(child) for key, child in bound.items()}
+            for key, child in bound.items():
+                if isinstance(given[key], float):
+                    _check_number(given[key], child)
+            return function(canvas, **given)
         if tree.data in ("name", "number", "text"):
             word = str(tree.children[0])
             if tree.data == "name":
@@ -279,6 +290,14 @@ def _combine(tree: Tree[Token], parts: list[Any]) -> Any:
     if b == 0:
         raise MaskError(f"{_at(tree)}: division by 0")
     return a / b
+
+
+def _check_number(number: float, tree: Any) -> None:
+    """Make sure that a number is one that shapes can reckon with. :raises MaskError: it is not."""
+    if not abs(number) <= LARGEST:
+        raise MaskError(
+            f"{_at(tree)}: the number {number:g} is too large; {LARGEST:.0f} is the largest"
+        )
 
 
 def _at(tree: Any) -> str:

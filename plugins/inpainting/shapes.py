@@ -94,9 +94,10 @@ def linear(canvas: Canvas, x0: float, y0: float, x1: float, y1: float) -> Mask:
     """A gradient from 0 at (x0, y0) to 1 at (x1, y1)."""
     across, down = canvas.grid()
     dx, dy = (x1 - x0) * canvas.width, (y1 - y0) * canvas.height
-    if dx == 0 and dy == 0:
+    square = dx**2 + dy**2
+    if square == 0:
         raise MaskError("linear: the two points are the same")
-    way = ((across - x0) * canvas.width * dx + (down - y0) * canvas.height * dy) / (dx**2 + dy**2)
+    way = ((across - x0) * canvas.width * dx + (down - y0) * canvas.height * dy) / square
     return np.clip(way, 0, 1).astype(np.float32)
 
 
@@ -110,14 +111,16 @@ def radial(canvas: Canvas, x: float, y: float, inner: float, outer: float) -> Ma
 def colour(canvas: Canvas, name: str, within: float = 0.2) -> Mask:
     """Where the picture has about a colour, by name or as "#rrggbb"; within is a Lab distance.
 
-    1 is the distance of black and white. The edge is hard: add feather or grow.
+    1 is the distance of black and white. The edge is hard: add feather or grow. Parts of a colour
+    beyond 0 and 255 are clipped, as in CSS.
     """
     from PIL import ImageColor
 
     try:
-        wanted = np.array([[ImageColor.getrgb(name)[:3]]], np.uint8)
+        parts = ImageColor.getrgb(name)[:3]
     except ValueError:
         raise MaskError(f'colour: {name!r} is no colour; write "skyblue" or "#87ceeb"') from None
+    wanted = np.array([[[min(max(part, 0), 255) for part in parts]]], np.uint8)
     seen, sought = (
         np.asarray(cv2.cvtColor(each.astype(np.float32) / 255, cv2.COLOR_RGB2Lab))
         for each in (canvas.picture, wanted)

@@ -138,6 +138,8 @@ def repaint(
     """Repaint what a mask says, in a box that is scaled to the model's size: whole pictures.
 
     Pixels where the mask is 0 are those of `picture`.
+
+    :raises PresetError: effects change the size of a window that is not scaled.
     """
     part, hole = box.cut(picture), box.cut(mask).copy()
     hole[box.outside(*mask.shape)] = 0
@@ -148,7 +150,9 @@ def repaint(
         how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
         small, weak = cv2.resize(part, draw.size, interpolation=how), _shrunk(hole, draw.size)
     for job, drawn in draw(small, weak, number):
-        if not same:
+        if same:
+            _check_size(drawn, draw)
+        else:
             large = cv2.resize(drawn, (box.width, box.height), interpolation=cv2.INTER_LANCZOS4)
             drawn = seam.joined(large, part, hole, draw.seam)
         yield job, box.paste(picture, drawn)
@@ -157,6 +161,22 @@ def repaint(
 def _shrunk(mask: Mask, size: tuple[int, int]) -> Mask:
     how = cv2.INTER_AREA if size[0] < mask.shape[1] else cv2.INTER_LINEAR
     return np.clip(cv2.resize(mask, size, interpolation=how), 0, 1)
+
+
+def _check_size(drawn: np.ndarray, draw: Draw) -> None:
+    """Make sure that effects left a drawn window, uint8 (H, W, 3), at its size.
+
+    :raises PresetError: they did not.
+    """
+    height, width = drawn.shape[:2]
+    if (width, height) != draw.size:
+        keys = [setting.partition("=")[0].strip().split(".") for setting in draw.settings]
+        effects = dict.fromkeys(".".join(key[:2]) for key in keys if key[0] == "effects")
+        wide, high = draw.size
+        raise PresetError(
+            f"-s {', '.join(effects) or 'effects'}: makes a window {width}x{height} instead of "
+            f"{wide}x{high}; leave it out"
+        )
 
 
 def extend(
@@ -184,6 +204,8 @@ def fill(
     Windows of the model's size lie over the picture; the one of which most is known is drawn next,
     so that each has something to continue. Each has noise of its own. A picture that is smaller
     than a window is drawn with more around it, which is cut off.
+
+    :raises PresetError: effects change the size of a window.
     """
     height, width = mask.shape
     high, wide = max(height, draw.size[1]), max(width, draw.size[0])
@@ -198,6 +220,7 @@ def fill(
         wanted = [i for i, box in enumerate(boxes) if holes[i] > 0 and _meets(box, crop, unknown)]
         box = boxes[min(wanted, key=lambda i: holes[i])]
         ((_, drawn),) = draw(box.cut(whole), box.cut(unknown), seed=number)
+        _check_size(drawn, draw)
         whole = box.paste(whole, drawn)
         unknown = box.paste(unknown, np.zeros(drawn.shape[:2], np.float32))
         number += 1

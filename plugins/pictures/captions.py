@@ -91,7 +91,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         except csv.Error as error:
             raise PresetError(f"{path}: not a table of comma-separated values: {error}") from error
         return
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # splitlines also cuts within texts
         if not line.strip():
             continue
         try:

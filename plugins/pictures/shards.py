@@ -171,7 +171,7 @@ class Shards:
 def find_shards(path: str) -> list[Path]:
     """The tar files of a path, a folder, or a pattern with ``{000..012}``, ``*`` and ``?``.
 
-    :raises PresetError: there is none, or one that is named is missing.
+    :raises PresetError: there is none, one that is named is missing, or it is no pattern.
     """
     if re.match(r"[a-z][a-z0-9+.-]*:", path) and not Path(path).exists():
         raise PresetError(f"data.options.path: {path!r} is not on this machine; fetch it first")
@@ -182,7 +182,7 @@ def find_shards(path: str) -> list[Path]:
         for name in _braces(path):
             here = Path(name)
             wild = re.search(r"[*?\[]", name) and not here.exists()
-            some = sorted(Path(here.anchor or ".").glob(_relative(here))) if wild else [here]
+            some = _matching(here) if wild else [here]
             missing = [file for file in some if not file.is_file()]
             if missing or not some:
                 shown = missing[0] if missing else name
@@ -193,8 +193,12 @@ def find_shards(path: str) -> list[Path]:
     return found
 
 
-def _relative(path: Path) -> str:
-    return str(path.relative_to(path.anchor)) if path.anchor else str(path)
+def _matching(pattern: Path) -> list[Path]:
+    relative = pattern.relative_to(pattern.anchor) if pattern.anchor else pattern
+    try:
+        return sorted(Path(pattern.anchor or ".").glob(str(relative)))
+    except ValueError as error:  # ** within a name, before Python 3.13
+        raise PresetError(f"data.options.path: {pattern}: {error}") from error
 
 
 def _braces(text: str) -> list[str]:

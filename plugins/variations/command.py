@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     help="Guide towards what the picture shows, too, by CLIP.",
 )
 @click.option("--shows", default="", metavar="TEXT", help="What IMAGE shows, for inversion.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the first one.")
+@click.option("--seed", type=int, help="Seed of the first one.  [default: 0]")
 @click.option("--size", metavar="WxH", help="Pixels; else those of the model.")
 @click.option("--model", help="Model to use.")
 @click.option("--grid", is_flag=True, help="One contact sheet, IMAGE first.")
@@ -63,7 +63,7 @@ def command(
     subseed_strength: float | None,
     shown: bool,
     shows: str,
-    seed: int,
+    seed: int | None,
     size: str | None,
     model: str | None,
     grid: bool,
@@ -80,19 +80,25 @@ def command(
 
     from .settings import by_image, by_subseed, by_words, fitting_note, sized, toml
 
-    if subseed is not None and how == "noise" and strength is not None:
+    if subseed is not None and how == "noise":
+        for hint, given in (("--strength", strength), ("--seed", seed)):
+            if given is not None:
+                raise click.BadParameter(
+                    "goes with --subseed only by --how inversion", param_hint=hint
+                )
+    several = how == "inversion" and number > 1
+    if subseed_strength is not None and subseed is None and not several:
         raise click.BadParameter(
-            "goes with --subseed only by --how inversion", param_hint="--strength"
+            "goes with --subseed, or with several pictures by --how inversion",
+            param_hint="--subseed-strength",
         )
-    if subseed_strength is not None and subseed is None:
-        raise click.BadParameter("goes with --subseed", param_hint="--subseed-strength")
     if shows and how != "inversion":
         raise click.BadParameter("goes with --how inversion", param_hint="--shows")
     whole = _target(output, picture)
     if subseed is not None and how == "noise":
         values = by_subseed(picture, subseed, subseed_strength)
     else:
-        values = by_image(picture, how, strength, seed, number, shows)
+        values = by_image(picture, how, strength, seed or 0, number, shows)
         values |= {"subseed": subseed} if subseed is not None else {}
         values |= {"subseed_strength": subseed_strength} if subseed_strength is not None else {}
     values |= sized(size) | ({"model": model} if model else {})

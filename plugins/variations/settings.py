@@ -44,8 +44,8 @@ def by_subseed(picture: Path, subseed: int, strength: float | None) -> dict[str,
     Prompts, negative, seed and guidance are read from the PNG; sampler, steps and model are not in
     it.
 
-    :raises FrameError: it was made otherwise: by another program, from a mix of noise, or from a
-        picture.
+    :raises FrameError: it was made otherwise: by another program, from a mix of noise, from a
+        picture, or into one.
     """
     said = read_settings(picture)
     height, width = load_image(picture).shape[:2]
@@ -58,13 +58,14 @@ def by_subseed(picture: Path, subseed: int, strength: float | None) -> dict[str,
             "guidance.scale": guidance["scale"],
             "guidance.rescale": guidance["rescale"],
         }
-        between = start[2] != 0
+        between, into = start[2] != 0, "inpainting" in said.get("terms", {})
     except (KeyError, TypeError, ValueError, IndexError):
         raise FrameError(
             f"{picture}: carries settings that are not those of a drawn picture"
         ) from None
-    if between or "init" in said:
-        made = "from a picture" if "init" in said else "between two seeds"
+    if between or into or "init" in said:
+        origin = "from a picture" if "init" in said else "between two seeds"
+        made = "into a picture" if into else origin
         raise FrameError(
             f"{picture}: was drawn {made}, so that it has no noise of its own to vary; vary it "
             "by --strength"
