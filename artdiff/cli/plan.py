@@ -9,6 +9,7 @@ from artdiff.cli import options
 
 @click.command("plan")
 @options.preset_arguments
+@options.quality_option
 @click.option("--no-measure", is_flag=True, help="Skip the timing of a step.")
 def command(
     preset: str,
@@ -16,6 +17,7 @@ def command(
     frames: str | None,
     preview: bool,
     plugins: tuple[str, ...],
+    quality: str | None,
     no_measure: bool,
 ) -> None:
     """Say what rendering PRESET will do: frames, model calls, time and disk."""
@@ -23,7 +25,8 @@ def command(
     from artdiff.registry import Selection, create_registry
 
     registry = create_registry(Selection.from_environment(plugins))
-    work = prepare(preset, registry, settings, frames, preview)
+    given = [*([f'quality="{quality}"'] if quality else []), *settings]
+    work = prepare(preset, registry, given, frames, preview)
     cost = estimate(work, registry, measure=not no_measure)
     plan = work.plan
     part = plan.preset
