@@ -113,7 +113,8 @@ class Engine:
                 if self.observe is not None:
                     for row, job in enumerate(jobs):
                         part = slice(row, row + 1)
-                        seen = Step(step.index, step.a, step.b, step.x[part], step.x0[part])
+                        x0 = step.x0[part].clone()  # samplers keep it
+                        seen = Step(step.index, step.a, step.b, step.x[part].clone(), x0)
                         self.observe(job, seen)
         expect_samples(self.model.card.name, jobs, x)
         decoded = codec.decode(x).clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)

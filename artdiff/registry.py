@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -83,6 +84,23 @@ class Registry:
         together = {**entries, name: Entry(kind, name, value, plugin)}
         self._kinds[kind] = dict(sorted(together.items()))
 
+    def loaders(self, card: ModelCard) -> Iterator[Callable[..., Any]]:
+        """``load_model`` of the plugin that offers a card, of artdiff's own, of the others."""
+        offering = {e.plugin for e in self.entries("models").values() if e.value.name == card.name}
+        own, names = set(BUILTINS) - offering, set(self.plugins)
+        for group in (offering, own, names - offering - own):
+            others = [self.manager.get_plugin(name) for name in names - group]
+            hook = self.manager.subset_hook_caller("load_model", others)
+            if hook.get_hookimpls():
+                yield hook
+
+    def code(self, plugin: str) -> str:
+        """Names the code of a plugin: ``plugin@`` and eight digits of its module's hash."""
+        file = getattr(self.manager.get_plugin(plugin), "__file__", None)
+        if file is None:
+            return plugin
+        return f"{plugin}@{hashlib.sha256(Path(file).read_bytes()).hexdigest()[:8]}"
+
     def blame(self, error: Exception) -> PluginError | None:
         """Name the plugin whose code is deepest in an unexpected error's traceback, if any is."""
         if isinstance(error, ArtdiffError):
@@ -154,9 +172,12 @@ class Selection:
 
     @classmethod
     def from_environment(cls, files: Iterable[str] = ()) -> Selection:
-        """Read ``ARTDIFF_PLUGINS``: unset = all installed, empty = none, ``a,b`` = these."""
+        """Read ``ARTDIFF_PLUGINS``: unset = all, ``a,b`` = these beside artdiff's own."""
         value = os.environ.get("ARTDIFF_PLUGINS")
-        names = None if value is None else tuple(n.strip() for n in value.split(",") if n.strip())
+        names = None
+        if value is not None:
+            own = (p.name for p in entry_points(group=GROUP) if p.dist and p.dist.name == GROUP)
+            names = (*own, *(n.strip() for n in value.split(",") if n.strip()))
         return cls(names, tuple(str(f) for f in files))
 
 

@@ -92,15 +92,20 @@ def load_engine(plan: Plan, registry: Registry, watch: WatchJobs | None = None) 
 def load_model(card: ModelCard, registry: Registry) -> Model:
     """Load the model of a card with whichever backend can.
 
+    The plugin that offers the card is asked first, then what artdiff brings, then the others: none
+    takes the place of another because it is installed.
+
     :raises ModelError: no backend can load it, or its weights are missing or damaged.
     """
     import torch
 
     try:
         with registry.blaming(), torch.inference_mode(False):
-            model = registry.hook.load_model(
-                card=card, device=torch.device("cpu"), dtype=torch.float32
+            found = (
+                load(card=card, device=torch.device("cpu"), dtype=torch.float32)
+                for load in registry.loaders(card)
             )
+            model = next((model for model in found if model is not None), None)
     except OSError as error:
         raise ModelError(f"model {card.name!r} cannot be read: {error}") from error
     if model is None:
@@ -150,8 +155,9 @@ class LocalRenderer:
                     for job, picture in zip(jobs, engine.pictures(jobs), strict=True):
                         if job.index in missing:
                             image = engine.finish(picture, job)
-                            image.setflags(write=False)
-                            hook.on_frame(job=job, image=image)
+                            shown = image.copy()
+                            shown.setflags(write=False)
+                            hook.on_frame(job=job, image=shown)
                             store.write(job.index, image, job.record())
                             made += 1
                             yield job.index

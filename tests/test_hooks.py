@@ -18,7 +18,7 @@ from artdiff.cli import Group
 from artdiff.hookspecs import REGISTRATIONS, hook_arguments, hookimpl
 from artdiff.model import ModelCard
 from artdiff.plan import Plan, RenderReport
-from artdiff.renderer import load_engine
+from artdiff.renderer import load_engine, load_model
 from artdiff.sample import Step
 from artdiff.timeline import FrameJob
 
@@ -185,6 +185,46 @@ def test_the_first_model_is_taken(registry, calls):
     registry.manager.register(Plugin(), "backend")
     work = prepare("four-seasons", registry, SETTINGS)
     assert load_engine(work.plan, registry).model.card.name == "tiny"
+
+
+def test_a_backend_that_answers_for_every_card_gets_its_own_alone(registry):
+    mine = ModelCard("mine", "mine", Path())
+
+    class Plugin:
+        @hookimpl
+        def register_models(self):
+            return {"mine": mine}
+
+        @hookimpl(tryfirst=True)
+        def load_model(self, card):
+            return card
+
+    registry.manager.register(Plugin(), "backend")
+    tiny = registry.get("models", "tiny")
+    assert load_model(tiny, registry).card == tiny
+    assert load_model(mine, registry) is mine
+
+
+def test_observers_cannot_change_a_picture(registry, tmp_path):
+    plain = render(registry, tmp_path / "plain")
+
+    class Plugin:
+        @hookimpl
+        def on_step(self, step):
+            step.x.mul_(0)
+            step.x0.clamp_(-0.1, 0.1)
+
+        @hookimpl
+        def on_frame(self, image):
+            torch.from_numpy(image).mul_(0)  # which does not ask whether it may
+
+    registry.manager.register(Plugin(), "vandal")
+    spoilt = render(registry, tmp_path / "spoilt")
+    for one, other in zip(
+        *(artdiff.FrameStore.existing(each.folder).paths() for each in (plain, spoilt)),
+        strict=True,
+    ):
+        assert one.read_bytes() == other.read_bytes()
 
 
 def test_a_model_that_nobody_can_load(registry):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 
 from artdiff.errors import ModelError, PluginError, PresetError
 from artdiff.frames import key_of
@@ -84,7 +84,25 @@ def test_what_was_chosen_and_by_whom(plan):
         "a=glow": "glows@code",
         "blur=blur": "glows@code",
         "frames=latent_interpolation": "latent_interpolation@code",
+        "model=tiny": "tiny-model",
     }
+
+
+def test_the_code_of_artdiffs_own_models_is_its_version(plan):
+    assert not any(key.startswith("model=") for key in plan(model="starter").plugins)
+
+
+@pytest.mark.parametrize(("kind", "table", "key"), [
+    ("frame_sources", "frames", "count"), ("samplers", "sampler", "steps"),
+    ("guiders", "guidance", "scale"), ("guidance", "terms.it", "weight"),
+    ("effects", "effects.it", "use"),
+])  # fmt: skip
+def test_an_option_with_the_name_of_a_tables_own_key_is_refused(plan, registry, kind, table, key):
+    options = create_model("Options", __base__=BaseModel, **{key: (int, 1)})
+    registry.offer(kind, "it", type("It", (), {"Options": options}), "ours")
+    name = {"frames": "source", "sampler": "name", "guidance": "name"}.get(table, "use")
+    with pytest.raises(PluginError, match=f"'ours': 'it' has an option '{key}', which is a key"):
+        plan(f"{table}.{name}=it")
 
 
 def test_a_source_must_give_the_frame_that_was_asked_for(plan):

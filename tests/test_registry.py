@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 
 import pytest
 
@@ -119,15 +119,17 @@ OURS = {"still", "prompt_animation", "latent_interpolation", "scenes"}
 
 
 @pytest.mark.parametrize(("value", "loaded"), [
-    (None, OURS), ("", set()), (" , ", set()), ("still", {"still"}),
-    (" scenes , still,still", {"scenes", "still"}),
+    (None, {*OURS, "fog"}), ("", OURS), (" , ", OURS), ("still", OURS),
+    (" fog , still,fog", {*OURS, "fog"}),
 ])
-def test_the_environment_selects(monkeypatch, value, loaded):
+def test_the_environment_selects_beside_what_artdiff_brings(monkeypatch, value, loaded):
+    points = [*entry_points(group="artdiff"), EntryPoint("fog", "json", "artdiff")]
+    monkeypatch.setattr("artdiff.registry.entry_points", lambda group: points)
     if value is None:
         monkeypatch.delenv("ARTDIFF_PLUGINS", raising=False)
     else:
         monkeypatch.setenv("ARTDIFF_PLUGINS", value)
-    assert set(create_registry().plugins) & OURS == loaded
+    assert set(create_registry().plugins) & {*OURS, "fog"} == loaded
 
 
 def test_an_unknown_name_in_the_environment(monkeypatch):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from artdiff.errors import PresetError, nearest
+from artdiff.errors import PluginError, PresetError, nearest
 from artdiff.options import Files
 from artdiff.plan import Chosen
 from artdiff.preset.check import validate
@@ -32,6 +32,7 @@ class Chooser:
         """What a table such as [sampler] names in its key `name_key`.
 
         :raises PresetError: the name is unknown, or an option is wrong.
+        :raises PluginError: an option has the name of one of the table's own keys.
         """
         entry = self._entry(kind, getattr(part, name_key), f"{key}.{name_key}")
         return self._checked(entry, key, key, part.model_extra or {}, type(part).model_fields)
@@ -67,6 +68,12 @@ class Chooser:
     def _checked(
         self, entry: Entry, label: str, key: str, values: Mapping[str, Any], also: Iterable[str]
     ) -> Chosen:
+        twice = set(entry.value.Options.model_fields) & set(also)
+        if twice:
+            raise PluginError(
+                f"plugin {entry.plugin!r}: {entry.name!r} has an option {min(twice)!r}, which is "
+                f"a key of [{key}] already; give it another name"
+            )
         found = Files(lambda name: folder(self.draft, f"{key}.{name}"), self.files)
         options = validate(self.draft, entry.value.Options, values, key, also, found)
         return Chosen(label, entry.name, entry.value, options, entry.plugin)

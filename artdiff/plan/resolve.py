@@ -63,11 +63,21 @@ def resolve(draft: Draft, registry: Registry) -> Plan:
         source=frames.kind(frames.options, Score(preset, tracks)),
         terms=terms,
         effects=effects,
-        plugins={f"{c.label}={c.name}": c.code() for c in used},
+        plugins={f"{c.label}={c.name}": c.code() for c in used}
+        | {f"model={each.name}": code for each in (card, weak) if (code := _code(registry, each))},
         courses=tuple(track.course for track in tracks),
         files=chooser.files,
         weak=weak,
     )
+
+
+def _code(registry: Registry, card: ModelCard | None) -> str | None:
+    """The code of the plugin that offers a card; None where that is artdiff itself."""
+    if card is None:
+        return None
+    entry = registry.entries("models").get(card.name)
+    own = entry is None or entry.plugin.startswith("artdiff.")
+    return None if own else registry.code(entry.plugin)
 
 
 def _model(draft: Draft, registry: Registry) -> ModelCard:
