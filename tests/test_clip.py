@@ -15,7 +15,7 @@ from artdiff.errors import PresetError
 from artdiff.openclip import import_open_clip
 from artdiff.registry import create_registry
 from artdiff.train import loop
-from artdiff.train.checkpoint import load_checkpoint
+from artdiff.train.checkpoint import load_checkpoint, read_tensors
 from artdiff.train.clip import ClipTask, contrastive_loss
 from artdiff.train.data import to_images
 from artdiff.train.kinds import build_task, parse_recipe
@@ -114,6 +114,14 @@ def test_open_clip_loads_the_folder(run):
     assert right == pytest.approx(validations(run)[-1]["retrieval/text"], abs=0.04)
     same = to_images(np.stack([np.asarray(p) for p in pictures[:4]]))
     torch.testing.assert_close(torch.stack([preprocess(p) for p in pictures[:4]]), same)
+
+
+def test_open_clip_loads_weights_that_are_kept_in_8_bits(tmp_path):
+    loop.train(recipe(2, keep="int8"), Halves(), tmp_path / "run")
+    tensors, _ = read_tensors(tmp_path / "run" / "model.safetensors")
+    model = open_clip.create_model(f"local-dir:{tmp_path / 'run'}")
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(tensor, tensors[name].float(), atol=1e-4, rtol=1e-3)
 
 
 def test_evaluation_can_use_the_folder(run):

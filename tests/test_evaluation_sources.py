@@ -9,7 +9,7 @@ from evaluating import save_pictures
 from PIL import Image
 
 import artdiff
-from artdiff.errors import ArtdiffError
+from artdiff.errors import ArtdiffError, FrameError
 from artdiff.evaluation.encoder import StarterEncoder, pink_noise
 from artdiff.evaluation.features import extract
 from artdiff.evaluation.pictures import ArrayPictures, FolderPictures, open_pictures, texts_of
@@ -56,6 +56,23 @@ def test_what_holds_no_pictures_is_refused(tmp_path, name, content, said):
     elif content:
         path.write_bytes(content)
     with pytest.raises(ArtdiffError, match=re.escape(said)):
+        open_pictures(path)
+
+
+@pytest.mark.parametrize("damage", [
+    lambda data: b"",
+    lambda data: data[: len(data) // 2],
+    lambda data: data[:200] + bytes(200) + data[400:],
+    lambda data: data.replace(b"arr_0", b"arr_1"),
+    lambda data: data[len(data) - len(data) // 4 :],
+], ids=["empty", "cut", "zeros", "named", "end"])
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed, np.save])
+def test_damaged_arrays_are_refused(tmp_path, save, damage):
+    path = tmp_path / "x.npz"
+    with path.open("wb") as file:
+        save(file, np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8))
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(FrameError, match=r"x\.npz: no \.npz file with pictures as arr_0"):
         open_pictures(path)
 
 

@@ -192,9 +192,12 @@ def test_sizes_that_do_not_fit(values, said):
 
 @pytest.mark.parametrize(("table", "said"), [
     ({"heads": ["shap"]}, "no trait 'shap'; did you mean 'shape'"),
-    ({"weights": {"size": 2.0}}, "judge.weights: there is no head 'size'"),
+    ({"weights": {"size": 2.0}}, "judge.weights: there is no head 'size'; known: colour, shape"),
+    ({"weights": {"shap": 2.0}}, "there is no head 'shap'; did you mean 'shape'?"),
     ({"model": {"classes": [3]}}, "the pictures say its size"),
     ({"disturb": {"blur": 2}}, "zoom and blur below 1"),
+    ({"disturb": {"noise": float("inf")}}, "judge.disturb: disturbances are finite"),
+    ({"disturb": {"light": float("nan")}}, "judge.disturb: disturbances are finite"),
 ])
 def test_recipes_that_cannot_be(table, said, tmp_path):
     with pytest.raises(PresetError, match=re.escape(said)):

@@ -2,8 +2,10 @@
 
 import json
 import pickle
+import random
 import re
 import shutil
+import tomllib
 from collections import OrderedDict
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,6 +23,7 @@ from artdiff.cli import cli
 from artdiff.errors import ArtdiffError, ModelError, ModelWarning
 from artdiff.importers.add import add
 from artdiff.importers.adm import named, published, recognise, shapes_of, sizes_of
+from artdiff.importers.card import card_text
 from artdiff.importers.weights import read_weights
 from artdiff.model import ModelCard, TrainedOn
 from artdiff.nn.labels import LabelConditioner
@@ -107,6 +110,8 @@ def test_every_card_is_in_a_table_and_every_name_is_of_one_card():
         assert set(one.files) & TABLES.keys(), one.name
         if "classifier" in one.values:
             assert named(one.values["classifier"]).facts.kind == "classifier"
+        card = tomllib.loads(card_text(one.name, one.facts, one.values, 1000, one.name))
+        assert card["facts"].get("low") == one.values.get("low"), one.name
 
 
 def test_fine_tuned_classes_are_the_published_network_and_others_are_not():
@@ -184,6 +189,24 @@ def test_files_that_hold_no_weights_are_one_line(name, content):
     with pytest.raises(ModelError) as caught:
         add(Path(name), None, None)
     assert str(caught.value).startswith(name) and "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("legacy", [False, True])
+def test_damaged_files_are_one_line(legacy):
+    tensors = {f"a.{i}": torch.ones(4, 4) for i in range(3)}
+    torch.save(tensors, "whole.pt", _use_new_zipfile_serialization=not legacy)
+    whole, draws = Path("whole.pt").read_bytes(), random.Random(0)
+    for number in range(600):
+        damaged = bytearray(whole)
+        for _ in range(3):
+            damaged[draws.randrange(len(whole))] = draws.randrange(256)
+        end = draws.randrange(len(whole)) if number % 2 else None
+        Path("damaged.pt").write_bytes(damaged[:end])
+        try:
+            read_weights(Path("damaged.pt"))
+        except ModelError as error:
+            assert "\n" not in str(error), number
 
 
 @pytest.mark.parametrize(
@@ -318,6 +341,8 @@ def test_helpers_are_listed_loaded_and_draw_nothing():
     low = {"low": torch.ones(2, 3, 8, 8)}
     bright = upsampler.denoiser(torch.zeros(2, 3, 16, 16), at, {**cond, **low})
     assert bright.shape == (2, 3, 16, 16)
+    Path("low.toml").write_text(f"low = 8\n{CONFIG}")
+    assert added(SuperResUNet(SIZES), "lower", "low.toml").facts["low"] == 8
     with pytest.raises(ModelError, match="kind 'superres', not 'unet'"):
         load(large, *CPU)
     with pytest.raises(ModelError, match="kind 'classifier', not 'superres'"):
@@ -400,6 +425,8 @@ def test_the_card_says_what_a_network_learned_from():
     ({"size": 16384}, "size: .*less than or equal to 8192"),
     ({"size": 0}, "size: .*greater than or equal to 1"),
     ({"title": {"a": 1}}, "title: must be a text"),
+    ({"low": "64"}, "low: must be a whole number from 1"),
+    ({"low": 0}, "low: must be a whole number from 1"),
     ({"config": {**asdict(SIZES), "learned_variance": False, "dropout": 7}}, "network: .*dropout"),
     ({"dataset": 3, "held_out": 9}, "dataset: must be a name"),
     ({"dataset": "x", "dataset_options": 3, "held_out": 9}, "dataset_options: must be a table"),
@@ -436,6 +463,7 @@ def test_what_cannot_be_added_is_one_line_and_leaves_nothing(home):
     configs = {
         "few.toml": "size = 16\n",
         "heads.toml": CONFIG.replace("heads = 4", "heads = 3"),
+        "up.toml": CONFIG.replace("heads = 4", "heads = 4\nheads_up = 3"),
         "typo.toml": CONFIG.replace("steps", "setps"),
         "key.toml": CONFIG.replace("heads = 4", "heads = 4\nhaeds = 4"),
         "blocks.toml": CONFIG.replace("heads = 4", "heads = 4\nblocks = 2"),
@@ -453,6 +481,7 @@ def test_what_cannot_be_added_is_one_line_and_leaves_nothing(home):
         Path(name).write_text(text)
     wrong = {
         None: "--config", "few.toml": "heads or head_channels", "heads.toml": "heads = 3",
+        "up.toml": "network: heads_up = 3 does not divide 64",
         "typo.toml": "schedule and steps", "key.toml": "did you mean 'heads'",
         "blocks.toml": "does not fit its config", "kind.toml": "does not fit its config",
         "top.toml": "unknown key 'lables'; did you mean 'labels'", "text.toml": "title: must be",

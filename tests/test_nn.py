@@ -81,9 +81,21 @@ def test_codec_latents_are_standardised():
         assert (cells.var(1) - 1).abs().max() < 0.02
 
 
-def test_codec_refuses_uneven_scales():
+@pytest.mark.parametrize("name", [
+    "encoder_widths", "encoder_depths", "decoder_widths", "decoder_depths"
+])  # fmt: skip
+@pytest.mark.parametrize("sizes", [(8, 8), (8, 8, 8, 8), ()])
+def test_codec_refuses_uneven_scales(name, sizes):
     with pytest.raises(ValueError, match="scales"):
-        Codec(CodecConfig(encoder_widths=(8, 8)))
+        CodecConfig(**{name: sizes})
+
+
+@pytest.mark.parametrize("sizes", [
+    {"patch": 0}, {"channels": -1}, {"encoder_depths": (1, 0, 1)}, {"decoder_widths": (8, 8, -8)}
+])  # fmt: skip
+def test_codec_refuses_sizes_below_1(sizes):
+    with pytest.raises(ValueError, match="1 or more"):
+        CodecConfig(**sizes)
 
 
 def test_denoiser_size():

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from conforming import wrong
 
 from artdiff.testing import check_plugin
+from artdiff.testing.plugin import CHECKS
 
 BAD = """
 import numpy as np
@@ -67,6 +68,18 @@ def test_check_plugin_checks_all_that_is_registered(bad):
     assert [f.name for f in notes] == ["louder"] and "'path'" in str(notes[0])
     findings = check_plugin(bad, {"louder": {"path": "2"}})
     assert {(f.name, f.check) for f in findings} >= {("louder", "in place"), ("the_mean", "rows")}
+
+
+def test_a_check_that_fails_is_a_finding_and_the_others_are_told(bad, monkeypatch):
+    def check(kind, options, *, name):
+        raise KeyError("of the plugin")
+
+    monkeypatch.setitem(CHECKS, "effects", check)
+    findings = check_plugin(bad)
+    assert {(f.kind, f.name, f.check) for f in findings} == {
+        ("effect", "louder", "runs"), ("guidance", "the_mean", "rows")
+    }  # fmt: skip
+    assert "KeyError" in str(findings[0]) or "KeyError" in str(findings[1])
 
 
 @pytest.mark.parametrize(("text", "said"), [

@@ -57,6 +57,25 @@ class DarkerByTheClock(Darker):
         return picture // (1 + time.perf_counter_ns() % 97)
 
 
+class DarkerAtFirst(Darker):
+    def __call__(self, picture, job):
+        return picture // np.uint8([2, 2, 2, 2 + random.randrange(9)][job.index])
+
+
+class Trailing(Darker):
+    """What was brighter before still glows: the commonest state between frames."""
+
+    def __call__(self, picture, job):
+        before = self.seen if np.shape(self.seen) == picture.shape else picture
+        self.seen = np.maximum(before // 2, picture)
+        return self.seen
+
+
+class Misspelt(Darker):
+    def __init__(self, options):
+        self.radius = options.raduis
+
+
 class EvenOnly(Darker):
     def __call__(self, picture, job):
         height, width = picture.shape[:2]
@@ -72,7 +91,12 @@ def test_effects():
     assert wrong(check_effect(DarkerEachTime)) == {"repeatable"}
     assert wrong(check_effect(DarkerAtRandom)) == {"global random", "repeatable"}
     assert wrong(check_effect(DarkerByTheClock)) == {"repeatable"}
+    assert wrong(check_effect(Trailing)) == {"repeatable"}
+    assert wrong(check_effect(Misspelt)) == {"runs"}
     assert wrong(check_effect(EvenOnly)) == {"runs"}
+    findings = check_effect(DarkerAtFirst)
+    assert wrong(findings) == {"global random", "repeatable", "runs"}
+    assert "IndexError" in str(findings[-1])
 
 
 class Walk:
@@ -107,6 +131,21 @@ class WalkAtRandom(Walk):
         return random.randrange(1000)
 
 
+class WalkForwards(Walk):
+    def seed(self, index):
+        if index not in (0, self.asked):
+            raise RuntimeError("only one after the other")
+        self.asked = index + 1
+        return index
+
+
+class WalkSilent(Walk):
+    def __getitem__(self, index):
+        from dataclasses import replace
+
+        return replace(super().__getitem__(index), prompts=("a fox",))
+
+
 class WalkLoud(Walk):
     def prompts(self, index):
         return (("a fox", 1.0), ("a cat", 1.0))
@@ -121,6 +160,8 @@ def test_frame_sources():
     assert check_frame_source(Walk) == []
     assert wrong(check_frame_source(WalkRemembers)) == {"repeatable"}
     assert wrong(check_frame_source(WalkAtRandom)) == {"global random", "repeatable"}
+    assert wrong(check_frame_source(WalkForwards)) == {"runs"}
+    assert wrong(check_frame_source(WalkSilent)) == {"prompts"}
     assert wrong(check_frame_source(WalkLoud)) == {"prompts"}
     assert wrong(check_frame_source(WalkWithTensor)) >= {"picklable"}
 
@@ -160,6 +201,22 @@ class GreysRemember(Greys):
         return np.full((4, 4, 3), self.asked, np.uint8)
 
 
+class GreysForwards(Greys):
+    def picture(self, index):
+        if index > self.asked:
+            raise RuntimeError("only one after the other")
+        self.asked = index + 1
+        return super().picture(index)
+
+
+class GreysInLists(Greys):
+    def picture(self, index):
+        return super().picture(index).tolist()
+
+    def caption(self, index, draw):
+        return 3
+
+
 class GreysFloat(Greys):
     def picture(self, index):
         return np.zeros((4, 4, 3))
@@ -180,6 +237,8 @@ def test_datasets():
     assert wrong(check_dataset(GreysStrange)) == {"vocabulary"}
     assert wrong(check_dataset(GreysTwoWords)) == {"vocabulary"}
     assert wrong(check_dataset(GreysRemember)) == {"repeatable"}
+    assert wrong(check_dataset(GreysForwards)) == {"runs"}
+    assert wrong(check_dataset(GreysInLists)) == {"shape", "vocabulary"}
     assert wrong(check_dataset(GreysFloat)) == {"shape"}
     assert wrong(check_dataset(GreysArrays)) == {"attributes"}
     assert wrong(check_dataset(GreysGrow)) == {"shape"}
@@ -250,6 +309,16 @@ class Uncounted(MeanGap):
         return lambda a, b: estimate(torch.ones_like(a), torch.ones_like(b))
 
 
+class Tires(MeanGap):
+    asked, bounds = 0, None
+
+    def prepare(self, made, real):
+        self.asked += 1
+        if self.asked > 5:
+            raise RuntimeError("asked too often")
+        return super().prepare(made, real)
+
+
 class Centres(MeanGap):
     def prepare(self, made, real):
         made.pooled.sub_(1e-3)
@@ -261,6 +330,7 @@ def test_metrics():
     assert wrong(check_metric(NegativeGap)) == {"bounds", "better"}
     assert "order" in wrong(check_metric(FirstGap))
     assert wrong(check_metric(Uncounted)) == {"counts"}
+    assert wrong(check_metric(Tires)) == {"bounds", "runs"}
     assert "in place" in wrong(check_metric(Centres))
     assert wrong(check_metric(Darker)) == {"declares"}
 
@@ -310,6 +380,22 @@ class ForgotToLoad(Means):
         return {"pooled": rows, "aligned": rows}
 
 
+class OnlyOnce(Means):
+    made = 0
+
+    def __init__(self, options):
+        OnlyOnce.made += 1
+        if OnlyOnce.made > 1:
+            raise RuntimeError("made already")
+
+    def texts(self, texts):
+        return torch.zeros(len(texts), 7)
+
+
+class Undeclared(Means):
+    gives = None
+
+
 class NoWeights(Means):
     def __init__(self, options):
         raise OSError("no weights here")
@@ -323,5 +409,7 @@ def test_feature_extractors():
     ) >= {"runs"}
     assert wrong(check_feature_extractor(OtherTexts)) == {"texts"}
     assert wrong(check_feature_extractor(ForgotToLoad)) == {"repeatable"}
+    assert wrong(check_feature_extractor(OnlyOnce)) == {"runs"}
+    assert wrong(check_feature_extractor(Undeclared)) == {"gives"}
     findings = check_feature_extractor(NoWeights)
     assert wrong(findings) == set() and "no weights here" in str(findings[0])

@@ -119,6 +119,28 @@ class InPlace(Good):
         return x0.clamp_(-0.5, 0.5).square().mean((1, 2, 3))
 
 
+class ClampsInPlace(Good):
+    """Toy pictures lie between -1 and 1 already."""
+
+    def loss(self, x0, at, noise):
+        return x0.clamp_(-1, 1).square().mean((1, 2, 3))
+
+
+class Framed(Good):
+    per_frame = True
+
+    def __init__(self, options, setup):
+        self.share = 0.1 + setup.job.index / 10
+
+    def loss(self, x0, at, noise):
+        return (x0 * self.share).square().mean((1, 2, 3))
+
+
+class FramedAndMixed(Framed):
+    def loss(self, x0, at, noise):
+        return (x0 - x0.mean()).square().mean((1, 2, 3)) * self.share
+
+
 class DividesByAlpha(Good):
     def loss(self, x0, at, noise):
         return (x0 / at.alpha.to(x0)).square().mean((1, 2, 3))
@@ -134,6 +156,35 @@ class Raises(Good):
         raise KeyError("nobody")
 
 
+class DividesByZero(Good):
+    """Fails in pure noise only; its rows are mixed elsewhere too."""
+
+    def loss(self, x0, at, noise):
+        return (x0 - x0.mean()).square().mean((1, 2, 3)) * (1 / float(at.alpha))
+
+
+class ThreeOnly(Good):
+    def loss(self, x0, at, noise):
+        return x0.square().mean((1, 2, 3)) * torch.ones(3).reshape(len(x0)) + random.random()
+
+
+class NotZero(Good):
+    def loss(self, x0, at, noise):
+        if not x0.any():
+            raise ValueError("an empty picture")
+        return (x0**2).mean((1, 2, 3))
+
+
+class OnlyOnce(Good):
+    made = 0
+
+    def __init__(self, options, setup):
+        super().__init__(options, setup)
+        OnlyOnce.made += 1
+        if OnlyOnce.made > 1:
+            raise RuntimeError("made already")
+
+
 class Undescribed(Good):
     class Options(BaseModel):
         target: float = 0.2
@@ -143,6 +194,7 @@ def test_a_good_guidance_has_no_findings():
     assert check_guidance(Good) == []
     assert check_guidance(Good, {"target": 0.5}) == []
     assert check_guidance(Noisy) == []
+    assert check_guidance(Framed) == []
 
 
 @pytest.mark.parametrize(("kind", "checks"), [
@@ -160,9 +212,15 @@ def test_a_good_guidance_has_no_findings():
     (MakesTensors, {"inference mode"}),
     (SeesBoth, {"sees"}),
     (InPlace, {"in place"}),
+    (ClampsInPlace, {"in place"}),
+    (FramedAndMixed, {"rows"}),
     (DividesByAlpha, {"finite"}),
     (Root, {"plain picture"}),
     (Raises, {"runs"}),
+    (DividesByZero, {"runs", "rows"}),
+    (ThreeOnly, {"runs", "repeatable"}),
+    (NotZero, {"runs"}),
+    (OnlyOnce, {"runs"}),
     (Undescribed, {"options", "description"}),
 ], ids=lambda v: getattr(v, "__name__", ""))  # fmt: skip
 def test_a_bad_guidance_is_caught(kind, checks):
@@ -208,6 +266,16 @@ class Halves(Blur):
         return x0.bfloat16()
 
 
+class BlursThree(Blur):
+    def __call__(self, x0, x, at, noise):
+        return (x0 * torch.ones(3).reshape(len(x0), 1, 1, 1) + random.random()).float()
+
+
+class BlursByAlpha(Blur):
+    def __call__(self, x0, x, at, noise):
+        return (x0 - x0.mean()) * (1 / float(at.alpha))
+
+
 class Shrinks(Blur):
     def __call__(self, x0, x, at, noise):
         return x0[..., ::2]
@@ -220,3 +288,7 @@ def test_projections():
     assert {"global random", "repeatable"} <= wrong(check_guidance(BlursAtRandom))
     assert "dtype" in wrong(check_guidance(Halves))
     assert wrong(check_guidance(Shrinks)) == {"shape"}
+    assert wrong(check_guidance(BlursThree)) >= {"runs", "repeatable", "dtype"}
+    assert wrong(check_guidance(BlursByAlpha)) == {"runs", "rows"}
+    runs = next(f for f in check_guidance(BlursByAlpha) if f.check == "runs")
+    assert "ZeroDivisionError" in str(runs) and "at.alpha = 0" in str(runs)

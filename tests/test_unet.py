@@ -168,11 +168,22 @@ def test_a_config_goes_through_json():
         ({"blocks": 0}, "blocks"),
         ({"heads": 3}, "heads = 3"),
         ({"head_channels": 48}, "head_channels = 48"),
+        ({"dropout": 1.0}, "dropout .* not 1"),
+        ({"dropout": -0.1}, "dropout .* not -0.1"),
+        ({"dropout": float("nan")}, "dropout .* not nan"),
     ],
 )
 def test_sizes_that_do_not_go_together_are_named(config, wrong):
     with pytest.raises(ValueError, match=wrong):
         TorsoConfig(**config)
+
+
+@pytest.mark.parametrize("heads", [3, 0, -4])
+def test_heads_of_the_upward_half_divide_its_channels(heads):
+    with pytest.raises(ValueError, match=f"heads_up = {heads} does not divide 512 channels"):
+        UNetConfig(width=128, multipliers=(1, 4), attention=(2,), heads=4, heads_up=heads)
+    UNetConfig(head_channels=64, heads_up=heads)  # which head_channels overrules
+    UNetConfig(attention=(), heads_up=heads)
 
 
 def test_wrong_classes_and_sizes_are_named():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,12 @@ __all__ = ["ArrayPictures", "DatasetPictures", "FolderPictures", "Pictures", "op
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 MOST_CAPTION = 10_000
+
+DAMAGED = (
+    *(OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""What numpy raises on a file that is no .npz file, or a damaged one."""
 
 
 class Pictures(PictureRow, Protocol):
@@ -90,7 +98,7 @@ class ArrayPictures:
                 array = found["arr_0"][:most]
         except FileNotFoundError:
             raise FrameError(f"{file}: no such file") from None
-        except (OSError, ValueError, KeyError) as error:
+        except DAMAGED as error:
             raise FrameError(f"{file}: no .npz file with pictures as arr_0") from error
         if array.ndim != 4 or array.shape[3] != 3 or array.dtype != np.uint8 or not len(array):
             raise FrameError(

@@ -24,7 +24,7 @@ from artdiff.tune.file import FILE as TUNED
 from artdiff.user_models import models_folder
 
 WEIGHTS, CARD = "model.safetensors", "card.toml"
-KEYS = ("kind", "size", "labels", "network", "process", *TEXTS)
+KEYS = ("kind", "size", "labels", "network", "process", "low", *TEXTS)
 """What a config may hold at its top."""
 
 NEEDED = "[network] heads or head_channels, [process] schedule and steps, and size"

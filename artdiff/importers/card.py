@@ -22,7 +22,7 @@ BACKENDS = {
 PASSING = ("torso", "checkpoint")
 """Fields of the sizes that whoever loads the network decides."""
 
-TEXTS = ("title", "description", "licence", "paper", "classifier", "low", "codec")
+TEXTS = ("title", "description", "licence", "paper", "classifier", "codec")
 """What else may be said of a network, in words."""
 
 SMALLEST = 16
@@ -42,6 +42,9 @@ def card_text(
     for key in TEXTS:
         if not isinstance(values.get(key, ""), str):
             raise ModelError(f"{where}: {key}: must be a text (got {values[key]!r})")
+    low = values.get("low", 1)
+    if type(low) is not int or low < 1:
+        raise ModelError(f"{where}: low: must be a whole number from 1 (got {low!r})")
     size, learned = facts.size, facts.process.variance == "learned-range"
     if facts.kind == "unet" and size < SMALLEST:
         raise ModelError(

@@ -19,6 +19,9 @@ class CodecConfig:
 
     ``*_widths`` and ``*_depths`` go from the finest scale (after `patch`) to the coarsest;
     each further scale halves height and width, so ``factor = patch * 2 ** (scales - 1)``.
+
+    Raises:
+        ValueError: if the sizes do not go together.
     """
 
     channels: int = 16
@@ -29,6 +32,17 @@ class CodecConfig:
     decoder_depths: tuple[int, ...] = (3, 4, 3)
 
     __pydantic_config__: ClassVar[dict] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        widths, depths = self.encoder_widths, self.encoder_depths
+        parts = (widths, depths, self.decoder_widths, self.decoder_depths)
+        if not widths or len({len(part) for part in parts}) > 1:
+            raise ValueError(
+                "encoder_widths, encoder_depths, decoder_widths and decoder_depths need one "
+                "number for each of the same scales"
+            )
+        if min(self.channels, self.patch, *(min(part) for part in parts)) < 1:
+            raise ValueError("channels, patch, widths and depths are 1 or more")
 
     @property
     def factor(self) -> int:
@@ -90,8 +104,6 @@ class Codec(nn.Module):
     def __init__(self, config: CodecConfig | None = None) -> None:
         super().__init__()
         self.config = config or CodecConfig()
-        if len(self.config.encoder_widths) != len(self.config.decoder_widths):
-            raise ValueError("encoder and decoder need the same number of scales")
         self.encoder = _encoder(self.config)
         self.norm = nn.BatchNorm2d(self.config.channels, affine=False, momentum=0.02)
         self.decoder = _decoder(self.config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -54,13 +55,16 @@ class EnlargerConfig:
     __pydantic_config__: ClassVar[dict] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        if self.scale < 2 or self.patch % self.scale:
+        if self.scale < 2 or self.patch < 1 or self.patch % self.scale:
             raise ValueError(f"patch is a multiple of scale = {self.scale} >= 2, not {self.patch}")
         if (
             min(self.width, self.depth, self.channels) < 1
             or min(self.spread, self.floor, self.start) <= 0
         ):
             raise ValueError("width, depth, channels, spread, floor and start are above 0")
+        numbers = (self.spread, self.floor, self.start, self.noise, self.blur)
+        if min(self.noise, self.blur) < 0 or not all(map(math.isfinite, numbers)):
+            raise ValueError("noise and blur are 0 or more, and all numbers finite")
 
     classes: ClassVar[None] = None
     learned_variance: ClassVar[bool] = False

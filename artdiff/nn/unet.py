@@ -42,6 +42,15 @@ class UNetConfig(TorsoConfig):
     learned_variance: bool = False
     heads_up: int | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.heads_up is None or self.head_channels:
+            return
+        for level in range(len(self.multipliers)):
+            wide = self.level_width(level)
+            if 2**level in self.attention and (self.heads_up < 1 or wide % self.heads_up):
+                raise ValueError(f"heads_up = {self.heads_up} does not divide {wide} channels")
+
     @property
     def out_channels(self) -> int:
         """Channels that come out."""

@@ -79,6 +79,8 @@ class TorsoConfig:
                 )
         if not self.multipliers or self.blocks < 1 or self.channels < 1:
             raise ValueError("an ADM network needs channels, levels and blocks, 1 or more of each")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be 0 or more and below 1, not {self.dropout:g}")
         last = len(self.multipliers) - 1
         for level in range(last + 1):
             wide, heads = self.level_width(level), self.head_channels or self.heads

@@ -64,20 +64,19 @@ def resolve(draft: Draft, registry: Registry) -> Plan:
         terms=terms,
         effects=effects,
         plugins={f"{c.label}={c.name}": c.code() for c in used}
-        | {f"model={each.name}": code for each in (card, weak) if (code := _code(registry, each))},
+        | _codes(registry, card, weak),
         courses=tuple(track.course for track in tracks),
         files=chooser.files,
         weak=weak,
     )
 
 
-def _code(registry: Registry, card: ModelCard | None) -> str | None:
-    """The code of the plugin that offers a card; None where that is artdiff itself."""
-    if card is None:
-        return None
-    entry = registry.entries("models").get(card.name)
-    own = entry is None or entry.plugin.startswith("artdiff.")
-    return None if own else registry.code(entry.plugin)
+def _codes(registry: Registry, *cards: ModelCard | None) -> dict[str, str]:
+    """The code of the plugins that offer cards, but for those that artdiff itself offers."""
+    entries = registry.entries("models")
+    found = [entries[card.name] for card in cards if card and card.name in entries]
+    others = (entry for entry in found if not entry.plugin.startswith("artdiff."))
+    return {f"model={entry.name}": registry.code(entry.plugin) for entry in others}
 
 
 def _model(draft: Draft, registry: Registry) -> ModelCard:

@@ -88,6 +88,13 @@ class Report:
                 "or from artdiff.Noise([seed], step)",
             )
 
+    def unmade(self, error: Exception) -> None:
+        """Say that a constructor failed: a note where a file or a package is missing."""
+        if isinstance(error, ArtdiffError | ImportError | OSError):
+            self.note("not checked", f"it could not be made: {said(error)}")
+        else:
+            self.wrong("runs", f"its constructor failed: {said(error)}", "mend its __init__")
+
 
 def said(error: BaseException) -> str:
     """An error on one line."""

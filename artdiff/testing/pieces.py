@@ -9,16 +9,13 @@ from typing import Any
 import numpy as np
 
 from artdiff.testing.findings import Finding, Report, make_options, repeats, said
-from artdiff.testing.toys import toy_score
-from artdiff.timeline import FrameJob, Score, Start
+from artdiff.testing.toys import toy_job, toy_score
+from artdiff.timeline import FrameJob, Score
 
 __all__ = ["check_dataset", "check_effect", "check_frame_source"]
 
+ANY_FRAME = "any frame must work, after any other"
 PURE = "let it depend on the options and its arguments alone"
-
-
-def _job(index: int, seed: int = 5) -> FrameJob:
-    return FrameJob(index, seed, (("a fox", 1.0),), "", Start.at(seed))
 
 
 def check_effect(kind: type, options: Any = None, *, name: str = "effect") -> list[Finding]:
@@ -40,13 +37,13 @@ def check_effect(kind: type, options: Any = None, *, name: str = "effect") -> li
         with report.random("its constructor"):
             effect: Any = kind(chosen)  # type: ignore[call-arg]
     except Exception as error:
-        report.note("not checked", f"it could not be made: {said(error)}")
+        report.unmade(error)
         return report.findings
     for picture in pictures:
         kept = picture.copy()
         try:
             with report.random("the effect"):
-                found = effect(picture, _job(3))
+                found = effect(picture, toy_job(3))
         except Exception as error:
             size = f"{picture.shape[1]}x{picture.shape[0]}"
             report.wrong("runs", f"{said(error)} on a picture of {size}", "any size must work")
@@ -65,15 +62,17 @@ def check_effect(kind: type, options: Any = None, *, name: str = "effect") -> li
             )  # fmt: skip
             return report.findings
     first = pictures[0]
-    repeats(report, "the effect", lambda: effect(first.copy(), _job(3)), np.array_equal)
+    with report.guard("runs", ANY_FRAME):
+        repeats(report, "the effect", lambda: effect(first.copy(), toy_job(3)), np.array_equal)
 
     def in_other_order() -> np.ndarray:
         other: Any = kind(chosen)  # type: ignore[call-arg]
-        other(first.copy(), _job(9))
-        return other(first.copy(), _job(3))
+        other(first[::-1].copy(), toy_job(9))
+        return other(first.copy(), toy_job(3))
 
-    if not np.array_equal(in_other_order(), effect(first.copy(), _job(3))):
-        report.wrong("repeatable", "frame 3 differs with the frames made before it", PURE)
+    with report.guard("runs", ANY_FRAME):
+        if not np.array_equal(in_other_order(), effect(first.copy(), toy_job(3))):
+            report.wrong("repeatable", "frame 3 differs with the frames made before it", PURE)
     return report.findings
 
 
@@ -109,12 +108,13 @@ def check_frame_source(
             return report.findings
         if job.index != index:
             report.wrong("job", f"frame {index} says it is {job.index}", "pass index to score.job")
-        shares = sum(share for _, share in job.prompts)
-        if abs(shares - 1) > 1e-6:
-            report.wrong(
-                "prompts", f"the prompts of frame {index} sum to {shares:g}, not 1",
-                "build them by score.prompts(frame)",
-            )  # fmt: skip
+        with report.guard("prompts", "build them by score.prompts(frame)"):
+            shares = sum(share for _, share in job.prompts)
+            if abs(shares - 1) > 1e-6:
+                report.wrong(
+                    "prompts", f"the prompts of frame {index} sum to {shares:g}, not 1",
+                    "build them by score.prompts(frame)",
+                )  # fmt: skip
         try:
             intact = pickle.loads(pickle.dumps(job)) == job
         except Exception:
@@ -129,9 +129,10 @@ def check_frame_source(
         other: Any = kind(chosen, score)  # type: ignore[call-arg]
         return [other[index] for index in reversed(range(len(other)))][::-1]
 
-    repeats(report, "frame i", backwards, lambda a, b: a == b)
-    if backwards() != jobs:
-        report.wrong("repeatable", "frame i differs with the order of asking", PURE)
+    with report.guard("runs", ANY_FRAME):
+        repeats(report, "frame i", backwards, lambda a, b: a == b)
+        if backwards() != jobs:
+            report.wrong("repeatable", "frame i differs with the order of asking", PURE)
     return report.findings
 
 
@@ -183,30 +184,35 @@ def check_dataset(
             report.wrong(
                 "attributes", f"of {index}: {said(error)}", "plain numbers and texts only"
             )
-    known = set(words)
-    for word in words:
-        if Tokenizer.split(word) != [word]:
-            report.wrong("vocabulary", f"{word!r} is not one word", "lower-case words, each alone")
-    for caption in captions:
-        strange = [word for word in Tokenizer.split(caption) if word not in known]
-        if strange:
-            report.wrong(
-                "vocabulary", f"the caption {caption!r} has {strange[0]!r}, the vocabulary not",
-                "return every word of every caption from vocabulary()",
-            )  # fmt: skip
+    with report.guard("vocabulary", "captions are texts, the vocabulary a list of words"):
+        known = set(words)
+        for word in words:
+            if Tokenizer.split(word) != [word]:
+                mend = "lower-case words, each alone"
+                report.wrong("vocabulary", f"{word!r} is not one word", mend)
+        for caption in captions:
+            strange = [word for word in Tokenizer.split(caption) if word not in known]
+            if strange:
+                report.wrong(
+                    "vocabulary",
+                    f"the caption {caption!r} has {strange[0]!r}, the vocabulary not",
+                    "return every word of every caption from vocabulary()",
+                )
 
     def again() -> list[Any]:
         other: Any = kind(type(chosen)(**chosen.model_dump()))  # type: ignore[call-arg]
         seen: dict[int, Any] = {}
         for i in reversed(range(count)):
-            seen[i] = (other.picture(i).tobytes(), other.attributes(i), other.caption(i, 1))
+            picture = np.asarray(other.picture(i)).tobytes()
+            seen[i] = (picture, other.attributes(i), other.caption(i, 1))
         return [seen[i] for i in range(count)]
 
-    repeats(report, "picture i", again, lambda a, b: a == b)
-    first = [
-        (p.tobytes(), r, captions[3 * i + 1])
-        for i, (p, r) in enumerate(zip(pictures, records, strict=True))
-    ]
-    if not any(f.level == "wrong" for f in report.findings) and again() != first:
-        report.wrong("repeatable", "picture i differs with the order of asking", PURE)
+    with report.guard("runs", "any picture must work, after any other"):
+        repeats(report, "picture i", again, lambda a, b: a == b)
+        first = [
+            (np.asarray(p).tobytes(), r, captions[3 * i + 1])
+            for i, (p, r) in enumerate(zip(pictures, records, strict=True))
+        ]
+        if not any(f.level == "wrong" for f in report.findings) and again() != first:
+            report.wrong("repeatable", "picture i differs with the order of asking", PURE)
     return report.findings

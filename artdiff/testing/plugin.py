@@ -75,12 +75,15 @@ def check_plugin(
         for entry in _entries(report, kind, module, name, registry):
             offered += 1
             chosen = (options or {}).get(entry.name)
-            if kind in CHECKS:
-                report.findings += CHECKS[kind](entry.value, chosen, name=entry.name)
-            elif kind == "models":
-                report.findings += _check_card(entry.name, entry.value)
-            elif kind == "presets":
-                report.findings += _check_preset(entry.name, registry)
+            own = Report(kind.removesuffix("s").replace("_", " "), entry.name)
+            with own.guard("runs", "no more of it could be checked"):
+                if kind in CHECKS:
+                    own.findings += CHECKS[kind](entry.value, chosen, name=entry.name)
+                elif kind == "models":
+                    own.findings += _check_card(entry.name, entry.value)
+                elif kind == "presets":
+                    own.findings += _check_preset(entry.name, registry)
+            report.findings += own.findings
     hooks = {caller.name for caller in registry.manager.get_hookcallers(module) or ()}
     if "register_commands" in hooks:
         report.findings += _check_commands(module)

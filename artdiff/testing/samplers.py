@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,13 +16,18 @@ from artdiff.noise import EDM, Flow, Level, Schedule, VPCosine, VPLinear
 from artdiff.random import Noise
 from artdiff.sample import sample
 from artdiff.testing.findings import Finding, Report, make_options, repeats, said, same
+from artdiff.train.draws import numpy_draws
 
 __all__ = ["check_grid", "check_sampler", "exact_path", "measured_order"]
+
+Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+"""Rows of a shape by a generator."""
 
 SCHEDULES: dict[str, Schedule] = {
     "vp-linear": VPLinear(), "vp-cosine": VPCosine(), "flow": Flow(), "edm": EDM()
 }  # fmt: skip
 SHAPE = (1, 2, 2)
+TRY = "try it by hand: list(artdiff.sample.sample(...))"
 ORACLE = GaussianDenoiser(
     torch.linspace(-1, 1, 4, dtype=torch.double).reshape(SHAPE),
     torch.linspace(0.1, 1.5, 4, dtype=torch.double).reshape(SHAPE),
@@ -104,28 +110,20 @@ def check_sampler(kind: type, options: Any = None, *, name: str = "sampler") -> 
         for label, schedule in SCHEDULES.items():
             _check_walk(report, sampler, label, _grid(schedule, 6, 0.0), x)
     except Exception as error:
-        report.wrong("runs", said(error), "try it by hand: list(artdiff.sample.sample(...))")
+        report.wrong("runs", said(error), TRY)
         return report.findings
     grid = _grid(Flow(), 6, 0.0)
-    repeats(report, "it", lambda: _walk(sampler, x, grid, Noise(range(len(x)))), torch.equal)
-    short = x.float()
-    if _walk(sampler, short, grid, Noise(range(len(x)))).dtype != torch.float32:
-        report.wrong("dtype", "float32 in does not come out as float32", "make tensors like x")
-    if _draws(sampler, x, _grid(Flow(), 40, 0.0)):
-        _check_spread(report, sampler)
-    elif not report.findings:
-        declared = int(kind.order)  # type: ignore[attr-defined]
-        wanted = {label: min(declared, 2) for label in SCHEDULES} | {
-            "equal steps of log SNR": declared
-        }
-        for label, least in wanted.items():
-            order = measured_order(sampler, SCHEDULES.get(label))
-            if order < least - 0.5:  # type: ignore[attr-defined]
-                report.wrong(
-                    "order",
-                    f"converges with order {order:.1f} on {label}, declares {declared}",
-                    "look at the first step and at the coefficients, or declare the order it has",
-                )
+    with report.guard("runs", TRY):
+        repeats(report, "it", lambda: _walk(sampler, x, grid, Noise(range(len(x)))), torch.equal)
+    with report.guard("runs", TRY):
+        short = _walk(sampler, x.float(), grid, Noise(range(len(x))))
+        if short.dtype != torch.float32:
+            report.wrong("dtype", "float32 in does not come out as float32", "make tensors like x")
+    with report.guard("runs", TRY):
+        if _draws(sampler, x, _grid(Flow(), 40, 0.0)):
+            _check_spread(report, sampler)
+        elif not report.findings:
+            _check_order(report, sampler)
     return report.findings
 
 
@@ -200,12 +198,26 @@ def _check_walk(report: Report, sampler: Any, label: str, grid: list[Level], x: 
         )  # fmt: skip
 
 
+def _check_order(report: Report, sampler: Any) -> None:
+    """Convergence on every schedule, where the first steps bound it to about 2, and without."""
+    wanted = {label: min(sampler.order, 2) for label in SCHEDULES}
+    for label, least in (wanted | {"equal steps of log SNR": sampler.order}).items():
+        order = measured_order(sampler, SCHEDULES.get(label))
+        if order < least - 0.5:
+            report.wrong(
+                "order",
+                f"converges with order {order:.1f} on {label}, declares {sampler.order}",
+                "look at the first step and at the coefficients, or declare the order it has",
+            )
+
+
 def _check_spread(report: Report, sampler: Any) -> None:
     """Mean and variance of many samples, within Monte-Carlo error and a little for the steps."""
     count = 2000
     grid = _grid(VPCosine(), 100, 0.0)
-    x = _Bulk(-1).normal(torch.empty(count, *SHAPE, dtype=torch.double), "")
-    last = _walk(sampler, x * grid[0].sigma, grid, _Bulk())
+    noise = _Bulk(range(count))
+    x = noise.at(-1).normal(torch.empty(count, *SHAPE, dtype=torch.double), "")
+    last = _walk(sampler, x * grid[0].sigma, grid, noise)
     mean = (last.mean(0) - ORACLE.mean) / (ORACLE.var / count).sqrt()
     spread = last.var(0) / ORACLE.var - 1
     if bool((mean.abs() > 6).any()):
@@ -221,19 +233,15 @@ def _check_spread(report: Report, sampler: Any) -> None:
         )  # fmt: skip
 
 
-class _Bulk:
+class _Bulk(Noise):
     """The noise of many samples at once, by one generator: quick where rows need no names."""
 
-    def __init__(self, step: int = 0) -> None:
-        self.step = step
+    def at(self, step: int) -> Noise:
+        return _Bulk(self.seeds, step)
 
-    def at(self, step: int) -> _Bulk:
-        return _Bulk(step)
-
-    def normal(self, like: Tensor, stream: str) -> Tensor:
-        key = hash(stream) % 1000 if stream != "sampler" else 0
-        generator = torch.Generator().manual_seed(1_000_000 + 1000 * self.step + key)
-        return torch.randn(like.shape, generator=generator, dtype=torch.double).to(like.dtype)
+    def _draw(self, like: Tensor, stream: str, kind: str, draw: Draw) -> Tensor:
+        rows = draw(numpy_draws(0, f"{kind} {stream}", self.step), tuple(like.shape))
+        return torch.from_numpy(rows).to(like)
 
 
 class _Spy(Noise):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple, get_args
 
 import torch
@@ -14,13 +15,15 @@ from artdiff.guidance.terms import Sees
 from artdiff.noise import Flow, Level, diffuse
 from artdiff.random import Noise
 from artdiff.testing.findings import Finding, Report, make_options, repeats, said, same
-from artdiff.testing.toys import toy_pictures, toy_setup
+from artdiff.testing.toys import toy_job, toy_pictures, toy_setup
 
 __all__ = ["check_guidance", "gradient_error"]
 
 LEVELS = tuple(Flow()(torch.tensor(t, dtype=torch.float64)) for t in (1.0, 0.6, 0.02))
 """Pure noise, the middle, nearly clean."""
 
+TRY_LOSS = "try it by hand: term.loss(x0, at, noise)"
+TRY_PROJECTION = "try it by hand: term(x0, x, at, noise)"
 ROWS = "keep the batch apart: reduce over the dimensions 1, 2, 3 and never over 0"
 SEEDS = (3, 14, 15)
 
@@ -50,6 +53,8 @@ def check_guidance(
     if chosen is None:
         return report.findings
     setup = setup or toy_setup()
+    if getattr(kind, "per_frame", False) and setup.job is None:
+        setup = replace(setup, job=toy_job(3))
 
     def build() -> Any:
         return kind(chosen, setup)  # type: ignore[call-arg]
@@ -60,7 +65,7 @@ def check_guidance(
         with report.random("its constructor", networks=True):
             term = build()
     except Exception as error:
-        report.note("not checked", f"it could not be made: {said(error)}")
+        report.unmade(error)
         return report.findings
     if hasattr(kind, "loss"):
         _check_loss(report, term, build, x0)
@@ -129,7 +134,7 @@ def _check_loss(report: Report, term: Any, build: Callable[[], Any], clean: Tens
         _judge(term, x0, LEVELS[1], noise)
     except RuntimeError as error:
         if "nference tensor" not in str(error):
-            report.wrong("runs", said(error), "try it by hand: term.loss(x0, at, noise)")
+            report.wrong("runs", said(error), TRY_LOSS)
             return
         report.wrong(
             "inference mode",
@@ -138,25 +143,31 @@ def _check_loss(report: Report, term: Any, build: Callable[[], Any], clean: Tens
         )
         return
     except Exception as error:
-        report.wrong("runs", said(error), "try it by hand: term.loss(x0, at, noise)")
+        report.wrong("runs", said(error), TRY_LOSS)
         return
     for at in LEVELS:
-        with report.random("loss"):
-            value, gradient, touched = _judge(term, shown(at), at, noise)
-        if not _fits_loss(report, value, gradient, len(x0)):
-            return
-        if touched:
-            report.wrong("in place", "loss changes x0 itself", "work on a copy: x0 = x0 * 1")
-        _check_rows(report, term, shown(at), at, noise, value)
-    repeats(report, "loss", lambda: _judge(term, x0, LEVELS[1], noise)[0], torch.equal)
-    repeats(report, "loss", lambda: _judge(build(), x0, LEVELS[1], noise)[0], torch.equal)
-    plain, slope, _ = _judge(term, torch.zeros_like(x0), LEVELS[1], noise)
-    if slope is not None and not bool(plain.isfinite().all() & slope.isfinite().all()):
-        report.wrong(
-            "plain picture", "the loss or its gradient is not finite on a picture of one colour",
-            "keep roots and divisions away from 0, for example (v + 1e-6).sqrt()",
-        )  # fmt: skip
-    _check_dtypes(report, term, x0, noise)
+        with report.guard("runs", f"{TRY_LOSS}, where at.alpha = {float(at.alpha):g}"):
+            with report.random("loss"):
+                value, gradient, touched = _judge(term, shown(at), at, noise)
+            if not _fits_loss(report, value, gradient, len(x0)):
+                return
+            if touched:
+                report.wrong("in place", "loss changes x0 itself", "work on a copy: x0 = x0 * 1")
+            with report.guard("runs", f"{TRY_LOSS}, with one row"):
+                _check_rows(report, term, shown(at), at, noise, value)
+    with report.guard("runs", TRY_LOSS):
+        repeats(report, "loss", lambda: _judge(term, x0, LEVELS[1], noise)[0], torch.equal)
+        repeats(report, "loss", lambda: _judge(build(), x0, LEVELS[1], noise)[0], torch.equal)
+    with report.guard("runs", f"{TRY_LOSS}, where x0 is 0"):
+        plain, slope, _ = _judge(term, torch.zeros_like(x0), LEVELS[1], noise)
+        if slope is not None and not bool(plain.isfinite().all() & slope.isfinite().all()):
+            report.wrong(
+                "plain picture",
+                "the loss or its gradient is not finite on a picture of one colour",
+                "keep roots and divisions away from 0, for example (v + 1e-6).sqrt()",
+            )
+    with report.guard("runs", TRY_LOSS):
+        _check_dtypes(report, term, x0, noise)
 
 
 def _check_dtypes(report: Report, term: Any, x0: Tensor, noise: Noise) -> None:
@@ -235,7 +246,7 @@ def _judge(term: Any, x0: Tensor, at: Level, noise: Noise) -> _Judged:
     seen = leaf * 1
     with torch.enable_grad():
         value = term.loss(seen, at, noise)
-        touched = not torch.equal(seen, leaf)
+        touched = seen._version > 0  # also where it wrote what was there
         if not isinstance(value, Tensor) or not value.requires_grad:
             return _Judged(value, None, touched)
         (gradient,) = torch.autograd.grad(value.sum(), leaf, allow_unused=True)
@@ -247,10 +258,11 @@ def _check_projection(report: Report, term: Any, build: Callable[[], Any], x0: T
 
     def project(rows: Tensor, at: Level, noise: Noise, term: Any = term) -> Tensor:
         x = at.alpha.to(rows) * rows + at.sigma.to(rows) * noise.normal(rows, "check")
-        kept = x.clone(), rows.clone()
+        kept, before = (x.clone(), rows.clone()), (x._version, rows._version)
         with torch.inference_mode():
             found = term(rows, x, at, noise)
-        if not (torch.equal(x, kept[0]) and torch.equal(rows, kept[1])):
+        written = x._version > before[0] or rows._version > before[1]
+        if written or not (torch.equal(x, kept[0]) and torch.equal(rows, kept[1])):
             report.wrong(
                 "in place", "the projection changes x0 or x itself", "return a new tensor"
             )
@@ -258,35 +270,37 @@ def _check_projection(report: Report, term: Any, build: Callable[[], Any], x0: T
         return found
 
     for at in LEVELS:
-        try:
+        with report.guard("runs", f"{TRY_PROJECTION}, where at.alpha = {float(at.alpha):g}"):
             with report.random("the projection"):
                 found = project(x0, at, noise)
-        except Exception as error:
-            report.wrong("runs", said(error), "try it by hand: term(x0, x, at, noise)")
-            return
-        if not isinstance(found, Tensor) or found.shape != x0.shape:
-            got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-            report.wrong("shape", f"gives {got} for {tuple(x0.shape)}", "return x0's shape")
-            return
-        if found.dtype != x0.dtype:
-            report.wrong("dtype", f"gives {found.dtype} for {x0.dtype}", "return x0's dtype")
-        if not bool(found.isfinite().all()):
+            if not isinstance(found, Tensor) or found.shape != x0.shape:
+                got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+                report.wrong("shape", f"gives {got} for {tuple(x0.shape)}", "return x0's shape")
+                return
+            if found.dtype != x0.dtype:
+                report.wrong("dtype", f"gives {found.dtype} for {x0.dtype}", "return x0's dtype")
+            if not bool(found.isfinite().all()):
+                report.wrong(
+                    "finite", "the new x0 is not finite at some level",
+                    "keep divisions away from 0 (alpha is 0 in pure noise)",
+                )  # fmt: skip
+            with report.guard("runs", f"{TRY_PROJECTION}, with one row"):
+                alone = [
+                    project(x0[row : row + 1], at, Noise(SEEDS[row : row + 1]))
+                    for row in range(len(x0))
+                ]
+                if not same(torch.cat(alone), found):
+                    wrong = "a picture becomes another one alone than in a batch"
+                    report.wrong("rows", wrong, ROWS)
+    with report.guard("runs", TRY_PROJECTION):
+        repeats(report, "the projection", lambda: project(x0, LEVELS[1], noise), torch.equal)
+    with report.guard("runs", TRY_PROJECTION):
+        again = project(x0, LEVELS[1], noise, build())
+        if not torch.equal(again, project(x0, LEVELS[1], noise)):
             report.wrong(
-                "finite", "the new x0 is not finite at some level",
-                "keep divisions away from 0 (alpha is 0 in pure noise)",
+                "repeatable", "another instance with the same options gives other values",
+                "keep no state between calls",
             )  # fmt: skip
-        alone = [
-            project(x0[row : row + 1], at, Noise(SEEDS[row : row + 1])) for row in range(len(x0))
-        ]
-        if not same(torch.cat(alone), found):
-            report.wrong("rows", "a picture becomes another one alone than in a batch", ROWS)
-    repeats(report, "the projection", lambda: project(x0, LEVELS[1], noise), torch.equal)
-    again = project(x0, LEVELS[1], noise, build())
-    if not torch.equal(again, project(x0, LEVELS[1], noise)):
-        report.wrong(
-            "repeatable", "another instance with the same options gives other values",
-            "keep no state between calls",
-        )  # fmt: skip
     with report.guard("dtype", "convert constants to x0's dtype: self.mask.to(x0)"):
         double = project(x0.double(), LEVELS[1], noise)
         if double.dtype != torch.float64 or not same(double, project(x0, LEVELS[1], noise), 1e-3):

@@ -15,7 +15,7 @@ from artdiff.model import Model, ModelCard
 from artdiff.noise import Flow
 from artdiff.preset import Preset
 from artdiff.random import Noise
-from artdiff.timeline import Score
+from artdiff.timeline import FrameJob, Score, Start
 
 __all__ = ["toy_pictures", "toy_score", "toy_setup"]
 
@@ -54,6 +54,11 @@ def toy_pictures(
     smooth = F.interpolate(coarse, (size, size), mode="bilinear")
     fine = noise.normal(torch.empty(count, channels, size, size, dtype=torch.double), "fine")
     return (0.5 * smooth + 0.05 * fine).tanh().to(dtype)
+
+
+def toy_job(index: int, seed: int = 5) -> FrameJob:
+    """The job of a frame of one prompt."""
+    return FrameJob(index, seed, (("a fox", 1.0),), "", Start.at(seed))
 
 
 def toy_score(count: int = 7) -> Score:

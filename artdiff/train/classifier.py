@@ -29,6 +29,14 @@ LEVELS = (0.0, 0.125, 0.25, 0.5, 0.75)
 """Where validation measures the accuracy, as shares of the process."""
 
 
+def _plain(model: ClassifierConfig) -> ClassifierConfig:
+    plain = ClassifierConfig(head_channels=64)
+    for key in ("channels", "size", "classes"):
+        if getattr(model, key) != getattr(plain, key):
+            raise ValueError(f"the pictures and the labels say its {key}; leave it out")
+    return model
+
+
 class ClassifierTable(Part):
     """What is particular to training a classifier of noisy pictures or latents."""
 
@@ -40,7 +48,7 @@ class ClassifierTable(Part):
     codec: Path | None = Field(
         default=None, description="model.safetensors of a codec: sees latents, not pictures"
     )
-    model: Annotated[ClassifierConfig, AfterValidator(in_float32)] = Field(
+    model: Annotated[ClassifierConfig, AfterValidator(in_float32), AfterValidator(_plain)] = Field(
         default=ClassifierConfig(head_channels=64),
         description="the network; the pictures and the labels say its size and classes",
     )

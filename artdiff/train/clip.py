@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -18,9 +17,11 @@ from torch.nn import functional as F
 from artdiff.errors import PresetError
 from artdiff.film.sheet import contact_sheet
 from artdiff.openclip import import_open_clip
+from artdiff.train.checkpoint import read_tensors, write_tensors
 from artdiff.train.data import Dataset, dataset_key, picture_size, prepare, to_images
 from artdiff.train.draws import batch_indices
 from artdiff.train.recipe import Count, Part, Recipe
+from artdiff.train.stored import halved
 from artdiff.train.task import Task
 
 CHUNK = 64
@@ -176,7 +177,8 @@ class ClipTask(Task):
     def export(self, weights: Path) -> None:
         """Write ``open_clip_config.json`` and ``open_clip_model.safetensors`` beside the weights.
 
-        ``open_clip.create_model_and_transforms("local-dir:FOLDER")`` loads them.
+        ``open_clip.create_model_and_transforms("local-dir:FOLDER")`` loads them. It knows no
+        weights in 8 bits: they are written in 16.
         """
         preprocess = {
             "mean": [0.5] * 3,
@@ -185,15 +187,12 @@ class ClipTask(Task):
             "resize_mode": "shortest",
         }
         config = {"model_cfg": self.config, "preprocess_cfg": preprocess}
-        text = json.dumps(config, indent=2) + "\n"
-        for name in ("open_clip_config.json", "open_clip_model.safetensors"):
-            path = weights.with_name(name)
-            temporary = path.with_name(f"{name}.part")
-            if path.suffix == ".json":
-                temporary.write_text(text, "utf-8")
-            else:
-                shutil.copyfile(weights, temporary)
-            os.replace(temporary, path)
+        path = weights.with_name("open_clip_config.json")
+        temporary = path.with_name(f"{path.name}.part")
+        temporary.write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+        os.replace(temporary, path)
+        tensors, facts = read_tensors(weights)
+        write_tensors(weights.with_name("open_clip_model.safetensors"), halved(tensors), facts)
 
     def _images(self, indices: np.ndarray) -> Tensor:
         return to_images(self.pictures[indices])

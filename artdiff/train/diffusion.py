@@ -49,11 +49,19 @@ def in_float32(model: Torso) -> Torso:
     return model
 
 
+def _plain(model: UNetConfig) -> UNetConfig:
+    plain = UNetConfig()
+    for key in ("channels", "classes", "learned_variance"):
+        if getattr(model, key) != getattr(plain, key):
+            raise ValueError(f"the pictures, data.label and variance say its {key}; leave it out")
+    return model
+
+
 class DiffusionTable(Part):
     """What is particular to training a UNet on pixels."""
 
     free = ("validation", "bound", "bound_steps", "sampler", "sheet_steps", "guidance")
-    model: Annotated[UNetConfig, AfterValidator(in_float32)] = Field(
+    model: Annotated[UNetConfig, AfterValidator(in_float32), AfterValidator(_plain)] = Field(
         default=UNetConfig(),
         description="the network; data.label and variance say classes and learned_variance",
     )

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -29,11 +29,17 @@ CLEANEST = 0.01
 """The smallest ratio sigma / alpha that is trained; a walk of 100 steps has no smaller one."""
 
 
+def _above_cleanest(model: EnlargerConfig) -> EnlargerConfig:
+    if model.start <= CLEANEST:
+        raise ValueError(f"start is above {CLEANEST}, the cleanest level, not {model.start:g}")
+    return model
+
+
 class EnlargerTable(Part):
     """What is particular to training an enlarger."""
 
     free = ("validation",)
-    model: EnlargerConfig = Field(
+    model: Annotated[EnlargerConfig, AfterValidator(_above_cleanest)] = Field(
         default=EnlargerConfig(), description="the network, and what small pictures suffer"
     )
     crop: Count = Field(default=64, description="pixels on a side of the large crops")

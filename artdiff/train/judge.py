@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from artdiff.errors import PresetError
+from artdiff.errors import PresetError, nearest
 from artdiff.nn.judge import JudgeConfig, JudgeNet
 from artdiff.train.data import Dataset, dataset_key
 from artdiff.train.draws import row_noise, torch_draws
@@ -50,8 +51,10 @@ class Disturbance:
     light: float = 0.08
 
     def __post_init__(self) -> None:
-        if min(asdict(self).values()) < 0 or max(self.zoom, self.blur) >= 1:
-            raise ValueError("disturbances are 0 or more, zoom and blur below 1")
+        numbers = asdict(self).values()
+        finite = all(map(math.isfinite, numbers))
+        if not finite or min(numbers) < 0 or max(self.zoom, self.blur) >= 1:
+            raise ValueError("disturbances are finite and 0 or more, zoom and blur below 1")
 
 
 class JudgeTable(Part):
@@ -90,7 +93,8 @@ class JudgeTask(Task):
         self.heads = TraitHeads(self.part.heads, dataset, data, data.held_out + data.count)
         for name in self.part.weights:
             if name not in self.heads.classes:
-                raise PresetError(f"judge.weights: there is no head {name!r}")
+                close = nearest(name, self.heads.classes)
+                raise PresetError(f"judge.weights: there is no head {name!r}{close}")
         self.examples = Examples(recipe, dataset, cache)
         self.key = dataset_key(dataset)
         self.config = replace(self.part.model, size=height, classes=self.heads.sizes)
