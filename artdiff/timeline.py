@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel
 
-from artdiff.curve import Curve, Held, Position, ease, locate
+from artdiff.curve import Curve, Held, Position, ease, is_number, locate
 from artdiff.preset import Preset
 from artdiff.preset.prompt import Prompt
 
@@ -24,11 +24,21 @@ class Start:
     """Where a frame's picture starts: the noise of one seed, or between those of two.
 
     The noise is the spherical interpolation from `seed` to `towards` at `t` in [0, 1].
+
+    Raises:
+        ValueError: a seed is no whole number, or t none from 0 to 1.
     """
 
     seed: int
     towards: int
     t: float = 0.0
+
+    def __post_init__(self) -> None:
+        for seed in (self.seed, self.towards):
+            if type(seed) is not int:
+                raise ValueError(f"a seed is a whole number, an int, not {seed!r}")
+        if not (is_number(self.t) and 0 <= self.t <= 1):
+            raise ValueError(f"t, the way from one seed to the other, is 0 to 1, not {self.t!r}")
 
     @classmethod
     def at(cls, seed: int) -> Start:
@@ -74,6 +84,11 @@ class FrameJob:
     rescale: float = 0.0
     terms: tuple[Term, ...] = ()
     init: Init | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.start, Start):
+            said = f"a frame job begins at a Start, such as Start.at(5), not {self.start!r}"
+            raise ValueError(said)
 
     def record(self) -> dict[str, Any]:
         """The job as JSON-able values, for a frame's sidecar."""

@@ -3,7 +3,9 @@
 import json
 import pickle
 
+import numpy as np
 import pytest
+import torch
 
 from artdiff.curve import Curve
 from artdiff.preset import Preset
@@ -90,3 +92,19 @@ def test_seeds_go_round_the_end_of_64_bits():
     film = score({}, seed=2**64 - 2)
     assert [film.seed_after(i) for i in range(4)] == [2**64 - 2, 2**64 - 1, 0, 1]
     assert score({}, seed=-5).seed_after(3) == -2
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Start.at(1.0), "a seed is a whole number, an int, not 1.0"),
+        (lambda: Start(1, np.int64(2), 0.5), "a seed is a whole number"),
+        (lambda: Start(1, 2, 1.5), "is 0 to 1, not 1.5"),
+        (lambda: Start(1, 2, float("nan")), "is 0 to 1, not nan"),
+        (lambda: Start(1, 2, torch.tensor(0.5)), "is 0 to 1, not tensor"),
+        (lambda: FrameJob(0, 1, (), "", 1), r"begins at a Start, such as Start.at\(5\), not 1"),
+    ],
+)
+def test_what_a_frame_cannot_start_from_is_told_where_it_is_made(make, said):
+    with pytest.raises(ValueError, match=said):
+        make()

@@ -92,13 +92,13 @@ class Plan:
     def job(self, index: int) -> FrameJob:
         """What frame `index` is made from.
 
-        :raises PluginError: the frame source gave the job of another frame.
+        :raises PluginError: the frame source gave no job, or that of another frame.
         """
         job = self.source[index]
-        if job.index != index:
+        if not isinstance(job, FrameJob) or job.index != index:
+            got = f"the job of frame {job.index}" if isinstance(job, FrameJob) else repr(job)
             raise PluginError(
-                f"frame source {self.preset.frames.source!r} gave the job of frame {job.index} "
-                f"for frame {index}"
+                f"frame source {self.preset.frames.source!r} gave {got} for frame {index}"
             )
         return job
 
