@@ -144,6 +144,10 @@ class Registry:
                     f"plugin {impl.plugin_name!r} failed in {hook}: {_said(error)}"
                 ) from error
             for name, value in offered.items():
+                if not isinstance(name, str):
+                    raise PluginError(
+                        f"plugin {impl.plugin_name!r} offers {name!r} in {hook}: names are texts"
+                    )
                 wanted = _wanted(kind, value)
                 if wanted is not None:
                     raise PluginError(
@@ -200,6 +204,17 @@ def create_registry(selection: Selection | None = None) -> Registry:
         _register(manager, point.name, lambda point=point: point.load())
     for file in dict.fromkeys(selection.files):
         _register(manager, Path(file).stem, lambda file=file: _import_file(Path(file)))
+    check_hooks(manager)
+    if trace:
+        manager.add_hookcall_monitoring(_trace_before, _trace_after)
+    return Registry(manager, trace)
+
+
+def check_hooks(manager: pluggy.PluginManager) -> None:
+    """Make sure that the plugins of a manager implement hooks that there are.
+
+    :raises PluginError: one does not; the message has the nearest name.
+    """
     for plugin in manager.get_plugins():
         name = manager.get_name(plugin)
         for hook in manager.get_hookcallers(plugin) or ():
@@ -210,9 +225,6 @@ def create_registry(selection: Selection | None = None) -> Registry:
                     f"plugin {name!r} implements the unknown hook {hook.name!r}"
                     f"{nearest(hook.name, known)}"
                 )
-    if trace:
-        manager.add_hookcall_monitoring(_trace_before, _trace_after)
-    return Registry(manager, trace)
 
 
 def _points(names: tuple[str, ...] | None) -> list[EntryPoint]:

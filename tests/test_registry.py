@@ -96,6 +96,7 @@ def test_plugins_that_cannot_be_loaded(plugin, text, said):
     ("return None", "plugin 'bad' failed in register_guidance: TypeError"),
     ("return {'a': Thing()}", "plugin 'bad' offers 'a' in register_guidance, which must be a cl"),
     ("return {'a': int}", "'a' in register_guidance, which must be a class with its options"),
+    ("return {5: Thing}", "offers 5 in register_guidance: names are texts"),
 ])
 def test_plugins_that_offer_nonsense(plugin, body, said):
     text = f"@artdiff.hookimpl\ndef register_guidance():\n    {body}\n"

@@ -86,7 +86,7 @@ def test_a_check_that_fails_is_a_finding_and_the_others_are_told(bad, monkeypatc
     ("import nowhere_at_all", "nowhere_at_all"),
     ("x = 1", "implements no hook"),
     ("import artdiff\n@artdiff.hookimpl\ndef register_effect():\n    return {}",
-     "register_effect"),
+     "unknown hook 'register_effect'; did you mean 'register_effects'?"),
     ("import artdiff\n@artdiff.hookimpl\ndef on_step(jobs):\n    pass", "jobs"),
     ("import artdiff\n@artdiff.hookimpl\ndef register_effects():\n    return {'x': 3}", "a class"),
     ("import artdiff\n@artdiff.hookimpl\ndef register_effects():\n    1 / 0", "ZeroDivision"),

@@ -12,7 +12,7 @@ from types import ModuleType
 
 from artdiff.errors import PluginError, nearest
 from artdiff.hookspecs import GROUP
-from artdiff.registry import Registry, Selection, create_registry
+from artdiff.registry import Registry, Selection, check_hooks, create_registry
 
 __all__ = ["find_plugin", "registered"]
 
@@ -60,7 +60,7 @@ def registered(module: ModuleType, registry: Registry) -> str:
     if known is None:
         known = module.__name__.rpartition(".")[2].removeprefix(LONE)
         registry.manager.register(module, known)
-        registry.manager.check_pending()
+        check_hooks(registry.manager)
     return known
 
 
