@@ -130,7 +130,8 @@ def load_model(  # type: ignore[empty-body]
 ) -> Model | None:
     """Load the model of a card, or return None if the card's backend is not yours.
 
-    Called once per worker. **Stops at the first result that is not None.**
+    Called once per worker. **Stops at the first result that is not None.** The plugin that offers
+    the card is asked first, then artdiff itself, then all others.
     """
 
 

@@ -74,7 +74,8 @@ def command_line() -> str:
         "Exit codes: 0 done, 1 the machine failed (a full disk, no permission) or a bug, 2 "
         "something that you can mend, 130 stopped by Ctrl-C.",
         "| variable | means |\n|---|---|\n"
-        "| `ARTDIFF_PLUGINS` | unset: all installed plugins; empty: none; `a,b`: these |\n"
+        "| `ARTDIFF_PLUGINS` | unset: all installed plugins; empty: none beside artdiff's own; "
+        "`a,b`: these beside them |\n"
         "| `ARTDIFF_MODELS` | the folder of your own models; unset: one that the system keeps for "
         "a user's data |\n"
         "| `ARTDIFF_TRACE=1` | write every hook call to standard error |\n"

@@ -158,6 +158,8 @@ def test_image(run):
     assert run("image", "fox", "-n", 3, "--grid", "-o", "x", *few)[1] == "x/fox.png\n"
     twice = [run("image", "a dog", "-n", 2, *few)[1].split() for _ in range(2)]
     assert twice == [["a-dog-0.png", "a-dog-1.png"], ["a-dog-2-0.png", "a-dog-2-1.png"]]
+    below = [run("image", "a hen", "-n", 2, "--seed", -3, *few)[1].split() for _ in range(2)]
+    assert below == [["a-hen--3.png", "a-hen--2.png"], ["a-hen-2--3.png", "a-hen-2--2.png"]]
     one_seed = run("image", "an owl", "-n", 3, "-s", "subseed=7", *few)[1].split()
     assert one_seed == ["an-owl-0.png", "an-owl-0-1.png", "an-owl-0-2.png"]
     asked = ("--negative", "b \N{FOX FACE}", "--steps", 3, "--scale", 2.5, "--size", "64x32")

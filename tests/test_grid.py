@@ -184,6 +184,8 @@ def test_values_out_of_range_are_refused(make):
 
 @pytest.mark.parametrize("cls", [Karras, Exponential, LinearLogSNR, AlignYourSteps])
 def test_a_start_below_the_end_of_a_grid_ends_earlier(cls):
+    usual = [float(at.sigma) for at in levels(Flow(), 4, start=0.0015, grid=cls())]
+    assert usual[-2] == pytest.approx(1e-3, rel=0.5) and usual[-2] >= 0.999e-3
     times = [float(at.sigma) for at in levels(Flow(), 4, start=1e-4, grid=cls())]
     assert times[0] == pytest.approx(1e-4) and times[-1] == 0
     assert times == sorted(times, reverse=True) and times[-2] > 1e-5

@@ -164,6 +164,7 @@ def test_options_given_with_another_sampler_stay(order):
     ('guidance.scale={0=2, "50%"=6}', {"guidance": {"scale": {"0": 2, "50%": 6}}}),
     ("guidance.scale.50%=6", {"guidance": {"scale": {"50%": 6}}}),
     ('prompts."1.5s"=a fox', {"prompts": {"1.5s": "a fox"}}),
+    ("prompts.'0.5s'=a fox", {"prompts": {"0.5s": "a fox"}}),
 ])
 def test_overrides_are_toml_or_text(text, value):
     assert override(Draft("film", {}, {}), [text]).values == value
@@ -177,7 +178,9 @@ def test_a_dotted_key_sets_one_keyframe_and_a_table_all_of_them():
     assert override(draft, scale).values["guidance"] == {"scale": {"0": 1, "9": 2}}
 
 
-@pytest.mark.parametrize("wrong", ["seed", "=3", "a..b=3", ".a=3", "a.=3"])
+@pytest.mark.parametrize(
+    "wrong", ["seed", "=3", "a..b=3", ".a=3", "a.=3", 'a."1.5s"b=3', 'a."1.5=3']
+)
 def test_overrides_without_a_key(wrong):
     with pytest.raises(PresetError, match="write key=value"):
         override(Draft("film", {}, {}), [wrong])

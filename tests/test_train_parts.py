@@ -12,6 +12,7 @@ from artdiff.train.checkpoint import read_tensors, write_tensors
 from artdiff.train.ema import Ema
 from artdiff.train.losses import codec_loss, psnr, training_times
 from artdiff.train.optim import build_optimizer, orthogonalise
+from artdiff.train.precision import fitting
 from artdiff.train.recipe import EmaRecipe, OptimRecipe
 from artdiff.train.report import draw_curves, read_metrics, truncate_metrics
 from artdiff.train.stored import halved, quartered
@@ -143,3 +144,16 @@ def test_weights_in_eight_bits_are_near_and_half_the_size(tmp_path):
         write_tensors(tmp_path / "b.safetensors", keep(matrix), {})
         sizes.append((tmp_path / "b.safetensors").stat().st_size)
     assert sizes[1] < 0.56 * sizes[0]
+
+
+@pytest.mark.parametrize(("can", "precision"), [
+    ({"avx512_bf16": False, "amx_bf16": False, "avx2": True}, "float32"),
+    ({"avx512_bf16": True}, "bfloat16"), ({"amx_bf16": True}, "bfloat16"),
+    ({"bf16": True}, "bfloat16"), (None, "bfloat16"),
+])  # fmt: skip
+@pytest.mark.filterwarnings("ignore::artdiff.errors.MachineWarning")
+def test_bfloat16_is_left_to_processors_that_have_it_or_may(can, precision, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", can and (lambda: can), raising=False)
+    assert fitting("bfloat16", torch.device("cpu")) == precision
+    assert fitting("float16", torch.device("cpu")) == "float16"
+    assert fitting("bfloat16", torch.device("cuda")) == "bfloat16"

@@ -260,7 +260,8 @@ def test_steps_by_another_reference_are_not_dropped_unsaid(run):
     before = file.read_bytes()
     result, _ = run("--steps", "2", "--reference", "5")
     assert isinstance(result.exception, PresetError) and file.read_bytes() == before
-    assert "has steps for other guidance or by another reference; --again" in str(result.exception)
+    said = str(result.exception)
+    assert "steps for other guidance, or by another reference or sampler; --again" in said
     run("--steps", "2", "--reference", "5", "--again")
     assert 3 not in read_file(file).counts
 

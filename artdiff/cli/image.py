@@ -111,7 +111,7 @@ def _keeping(
 def _free(name: str, numbered: bool) -> Path:
     """NAME.png, or NAME-2.png, ... where a picture of an earlier call stands, or its numbers."""
     free, number = name, 1
-    end = re.compile(r"(-\d+)*" if numbered else "")
+    end = re.compile(r"(--?\d+)*" if numbered else "")
     stems = [path.stem for path in Path().glob(f"{name}*.png")]
     while any(stem.startswith(free) and end.fullmatch(stem, len(free)) for stem in stems):
         number += 1

@@ -117,8 +117,8 @@ def tune_model(
         fresh = fresh.model_copy(update={"counts": known.counts})
     elif known is not None and known.weights == fresh.weights and not again:
         raise PresetError(
-            f"{target} has steps for other guidance or by another reference; --again drops them, "
-            "--out writes elsewhere"
+            f"{target} has steps for other guidance, or by another reference or sampler; --again "
+            "drops them, --out writes elsewhere"
         )
     missing = [count for count in counts if again or count not in fresh.counts]
     if missing:

@@ -40,7 +40,7 @@ def _ends(schedule: Schedule, start: float, end: float) -> tuple[float, float]:
     """
     if not 0 < end < 1:
         raise ValueError(f"0 < end < 1, not {end}")
-    end = min(end, start / 2)
+    end = end if end < start else start / 2
     alpha, sigma = schedule(torch.tensor([start, end, 0.0], dtype=torch.float64))
     first, last, floor = (sigma / alpha).tolist()
     return (first if first < FAR else NEAR), (floor or last)
@@ -153,7 +153,7 @@ class AlignYourSteps:
 
     def times(self, schedule: Schedule, steps: int, start: float) -> Tensor:
         known = torch.tensor(NOISE_LEVELS[self.levels], dtype=torch.float64).log()
-        end = min(self.end, start / 2)
+        end = self.end if self.end < start else start / 2
         first, last = (math.log(s) for s in _ends(schedule, 1.0, end))
         curve = last + (known - known[-1]) / (known[0] - known[-1]) * (first - last)
         here = math.log(_ends(schedule, start, end)[0])

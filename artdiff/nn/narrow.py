@@ -35,13 +35,23 @@ def fast_dtype(device: torch.device) -> torch.dtype:
 
     bfloat16 only on a processor that multiplies it natively, where it takes half the time.
     """
-    native = device.type == "cpu" and processor_has_bfloat16()
+    can = _capabilities() if device.type == "cpu" else {}
+    native = can.get("avx512_bf16") or can.get("amx_bf16")
     return torch.bfloat16 if native else torch.float32
 
 
-def processor_has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 natively; others take a hundred times as long."""
-    if not hasattr(torch.cpu, "get_capabilities"):
-        return False
-    can = torch.cpu.get_capabilities()
-    return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
+def processor_has_bfloat16() -> bool | None:
+    """Whether the processor multiplies bfloat16 natively; None where torch cannot tell.
+
+    Others imitate it and take a hundred times as long as with float32.
+    """
+    can = _capabilities()
+    if not can:
+        return None
+    return any(can.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
+
+
+def _capabilities() -> dict[str, bool]:
+    """What the processor can do; empty with a torch that does not say it."""
+    known = getattr(torch.cpu, "get_capabilities", None)
+    return known() if known else {}

@@ -76,7 +76,8 @@ def _codes(registry: Registry, *cards: ModelCard | None) -> dict[str, str]:
     entries = registry.entries("models")
     found = [entries[card.name] for card in cards if card and card.name in entries]
     others = (entry for entry in found if not entry.plugin.startswith("artdiff."))
-    return {f"model={entry.name}": registry.code(entry.plugin) for entry in others}
+    plugins = (entry for entry in others if entry.plugin in registry.plugins)
+    return {f"model={entry.name}": registry.code(entry.plugin) for entry in plugins}
 
 
 def _model(draft: Draft, registry: Registry) -> ModelCard:

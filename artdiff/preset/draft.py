@@ -17,6 +17,9 @@ from artdiff.preset.sampler import GridPart, SamplerPart
 
 Values = dict[str, Any]
 
+_PART = re.compile(r""" "[^"]+" | '[^']+' | [^."']+ """, re.VERBOSE)
+_KEY = re.compile(rf"(?:{_PART.pattern})(?:\.(?:{_PART.pattern}))*", re.VERBOSE)
+
 _NAMED: Mapping[str, tuple[str, type[Part]]] = {
     "sampler": ("name", SamplerPart),
     "sampler.grid": ("name", GridPart),
@@ -100,7 +103,7 @@ def override(draft: Draft, assignments: Iterable[str]) -> Draft:
     """
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
-        if not equals or not all(_parts(key.strip())):
+        if not equals or not _KEY.fullmatch(key.strip()):
             raise PresetError(f"-s {assignment}: write key=value, such as -s sampler.steps=30")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
@@ -125,7 +128,7 @@ def assign(draft: Draft, key: str, value: Any, label: str) -> Draft:
 
 def _parts(key: str) -> list[str]:
     """The parts of a dotted key, quoted ones whole."""
-    return [quoted or plain for quoted, plain in re.findall(r'(?:^|\.)(?:"([^"]*)"|([^.]*))', key)]
+    return [part.strip("\"'") for part in _PART.findall(key)]
 
 
 def is_keyframes(value: Any) -> bool:

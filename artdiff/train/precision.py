@@ -35,7 +35,8 @@ def fitting(precision: Precision, device: torch.device) -> Precision:
     bfloat16 is there to save time; a processor that only imitates it takes a hundred times as
     long, and is warned of (`MachineWarning`).
     """
-    if precision != "bfloat16" or device.type != "cpu" or processor_has_bfloat16():
+    native = device.type != "cpu" or processor_has_bfloat16() is not False
+    if precision != "bfloat16" or native:
         return precision
     warnings.warn(
         "this processor has no bfloat16; the recipe is trained in float32", MachineWarning,
