@@ -95,11 +95,8 @@ class Registry:
                 yield hook
 
     def code(self, plugin: str) -> str:
-        """Names the code of a plugin: ``plugin@`` and eight digits of its module's hash."""
-        file = getattr(self.manager.get_plugin(plugin), "__file__", None)
-        if file is None:
-            return plugin
-        return f"{plugin}@{hashlib.sha256(Path(file).read_bytes()).hexdigest()[:8]}"
+        """Names the code of a plugin's module, see `named_code`."""
+        return named_code(plugin, getattr(self.manager.get_plugin(plugin), "__file__", None))
 
     def blame(self, error: Exception) -> PluginError | None:
         """Name the plugin whose code is deepest in an unexpected error's traceback, if any is."""
@@ -180,7 +177,8 @@ class Selection:
         value = os.environ.get("ARTDIFF_PLUGINS")
         names = None
         if value is not None:
-            own = (p.name for p in entry_points(group=GROUP) if p.dist and p.dist.name == GROUP)
+            points = entry_points(group=GROUP)
+            own = (point.name for point in points if point.dist and point.dist.name == "artdiff")
             names = (*own, *(n.strip() for n in value.split(",") if n.strip()))
         return cls(names, tuple(str(f) for f in files))
 
@@ -285,6 +283,13 @@ def _import_file(path: Path) -> Any:
         del sys.modules[name]
         raise
     return module
+
+
+def named_code(plugin: str, file: str | None) -> str:
+    """Names the code in a plugin's file: ``plugin@`` and eight digits of the file's hash."""
+    if file is None:
+        return plugin
+    return f"{plugin}@{hashlib.sha256(Path(file).read_bytes()).hexdigest()[:8]}"
 
 
 def _wanted(kind: str, value: Any) -> str | None:

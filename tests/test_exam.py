@@ -194,7 +194,7 @@ def test_sizes_that_do_not_fit(values, said):
     ({"heads": ["shap"]}, "no trait 'shap'; did you mean 'shape'"),
     ({"weights": {"size": 2.0}}, "judge.weights: there is no head 'size'; known: colour, shape"),
     ({"weights": {"shap": 2.0}}, "there is no head 'shap'; did you mean 'shape'?"),
-    ({"model": {"classes": [3]}}, "the pictures say its size"),
+    ({"model": {"classes": [3]}}, "pictures and their traits say its classes; leave it out"),
     ({"disturb": {"blur": 2}}, "zoom and blur below 1"),
     ({"disturb": {"noise": float("inf")}}, "judge.disturb: disturbances are finite"),
     ({"disturb": {"light": float("nan")}}, "judge.disturb: disturbances are finite"),

@@ -170,6 +170,12 @@ def test_overrides_are_toml_or_text(text, value):
     assert override(Draft("film", {}, {}), [text]).values == value
 
 
+@pytest.mark.parametrize("key", ["guidance..scale", "guidance.", "", 'a."b'])
+def test_keys_of_python_that_are_none(key):
+    with pytest.raises(PresetError, match=r"is no key, such as sampler\.steps"):
+        assign(Draft("film", {}, {}), key, 3, "here")
+
+
 def test_a_dotted_key_sets_one_keyframe_and_a_table_all_of_them():
     draft = overlay(Draft("film", {}, {}), {"prompts": {"0": "a", "50%": "b"}}, "film.toml")
     assert override(draft, ["prompts.50%=c"]).values == {"prompts": {"0": "a", "50%": "c"}}

@@ -53,6 +53,8 @@ def read_plain_weights(file: Path) -> tuple[Any, dict[str, Any]]:
         raise ModelError(f"{file}: not a file of weights") from error
     except OSError as error:
         raise ModelError(f"{file}: cannot be read: {error.strerror or error}") from error
+    except MemoryError:
+        raise
     except Exception as error:  # reading a damaged pickle may raise anything
         raise ModelError(f"{file}: not a file of weights, or a damaged one") from error
     return values, facts

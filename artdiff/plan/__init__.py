@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -18,6 +16,7 @@ from artdiff.model import ModelCard
 from artdiff.preset import Preset
 from artdiff.preset.guidance import GuidancePart
 from artdiff.preset.sampler import GridPart
+from artdiff.registry import named_code
 from artdiff.timeline import FrameJob, FrameSource
 
 USUAL_GRID = GridPart().name
@@ -55,9 +54,7 @@ class Chosen:
             file = inspect.getsourcefile(self.kind)
         except (OSError, TypeError):  # a class that was typed in, in a notebook say
             file = None
-        if file is None:
-            return self.plugin
-        return f"{self.plugin}@{hashlib.sha256(Path(file).read_bytes()).hexdigest()[:8]}"
+        return named_code(self.plugin, file)
 
 
 @dataclass(frozen=True)

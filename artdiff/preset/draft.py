@@ -127,7 +127,12 @@ def assign(draft: Draft, key: str, value: Any, label: str) -> Draft:
 
 
 def _parts(key: str) -> list[str]:
-    """The parts of a dotted key, quoted ones whole."""
+    """The parts of a dotted key, quoted ones whole.
+
+    :raises PresetError: it is none.
+    """
+    if not _KEY.fullmatch(key):
+        raise PresetError(f"{key!r} is no key, such as sampler.steps")
     return [part.strip("\"'") for part in _PART.findall(key)]
 
 

@@ -22,19 +22,16 @@ from artdiff.train.draws import row_noise, torch_draws
 from artdiff.train.examples import Examples, size_for, training_indices
 from artdiff.train.heads import Heads
 from artdiff.train.latents import Latents
-from artdiff.train.recipe import Count, Part, Recipe
+from artdiff.train.recipe import Count, Part, Recipe, left_out
 from artdiff.train.task import Task
 
 LEVELS = (0.0, 0.125, 0.25, 0.5, 0.75)
 """Where validation measures the accuracy, as shares of the process."""
 
 
-def _plain(model: ClassifierConfig) -> ClassifierConfig:
-    plain = ClassifierConfig(head_channels=64)
-    for key in ("channels", "size", "classes"):
-        if getattr(model, key) != getattr(plain, key):
-            raise ValueError(f"the pictures and the labels say its {key}; leave it out")
-    return model
+_LEFT = left_out(
+    ClassifierConfig(head_channels=64), "pictures and labels", "channels", "size", "classes"
+)
 
 
 class ClassifierTable(Part):
@@ -48,7 +45,7 @@ class ClassifierTable(Part):
     codec: Path | None = Field(
         default=None, description="model.safetensors of a codec: sees latents, not pictures"
     )
-    model: Annotated[ClassifierConfig, AfterValidator(in_float32), AfterValidator(_plain)] = Field(
+    model: Annotated[ClassifierConfig, AfterValidator(in_float32), _LEFT] = Field(
         default=ClassifierConfig(head_channels=64),
         description="the network; the pictures and the labels say its size and classes",
     )

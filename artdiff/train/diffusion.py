@@ -32,7 +32,7 @@ from artdiff.train.diffusion_losses import (
 )
 from artdiff.train.draws import numpy_draws, row_noise, torch_draws
 from artdiff.train.examples import Examples, size_for
-from artdiff.train.recipe import Count, Part, Positive, Recipe, Share
+from artdiff.train.recipe import Count, Part, Positive, Recipe, Share, left_out
 from artdiff.train.task import Task
 from artdiff.vlb import variational_bound
 
@@ -49,19 +49,16 @@ def in_float32(model: Torso) -> Torso:
     return model
 
 
-def _plain(model: UNetConfig) -> UNetConfig:
-    plain = UNetConfig()
-    for key in ("channels", "classes", "learned_variance"):
-        if getattr(model, key) != getattr(plain, key):
-            raise ValueError(f"the pictures, data.label and variance say its {key}; leave it out")
-    return model
+_LEFT = left_out(
+    UNetConfig(), "pictures, data.label and variance", "channels", "classes", "learned_variance"
+)
 
 
 class DiffusionTable(Part):
     """What is particular to training a UNet on pixels."""
 
     free = ("validation", "bound", "bound_steps", "sampler", "sheet_steps", "guidance")
-    model: Annotated[UNetConfig, AfterValidator(in_float32), AfterValidator(_plain)] = Field(
+    model: Annotated[UNetConfig, AfterValidator(in_float32), _LEFT] = Field(
         default=UNetConfig(),
         description="the network; data.label and variance say classes and learned_variance",
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,16 +19,13 @@ from artdiff.train.data import Dataset, dataset_key
 from artdiff.train.draws import row_noise, torch_draws
 from artdiff.train.examples import Examples, size_for, training_indices
 from artdiff.train.heads import TraitHeads
-from artdiff.train.recipe import Count, Part, Recipe, Share
+from artdiff.train.recipe import Count, Part, Recipe, Share, left_out
 from artdiff.train.task import Task
 
 CHUNK = 64
 
 
-def _plain(config: JudgeConfig) -> JudgeConfig:
-    if config.classes != JudgeConfig().classes or config.size != JudgeConfig().size:
-        raise ValueError("the pictures say its size, and their traits its classes")
-    return config
+_LEFT = left_out(JudgeConfig(), "pictures and their traits", "size", "classes")
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ class JudgeTable(Part):
     weights: dict[str, float] = Field(
         default={}, description="how much the loss of a head counts, where it is not 1"
     )
-    model: Annotated[JudgeConfig, AfterValidator(_plain)] = JudgeConfig()
+    model: Annotated[JudgeConfig, _LEFT] = JudgeConfig()
     disturb: Disturbance = Disturbance()
     smoothing: Share = Field(default=0.0, description="share of each target that is spread evenly")
     validation: Count = Field(default=512, description="held-out pictures in a validation")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -143,6 +143,18 @@ class Recipe(Part):
         if self.accumulate > self.batch:
             raise ValueError(f"accumulate is at most batch, {self.batch}")
         return self
+
+
+def left_out(plain: object, by: str, *keys: str) -> AfterValidator:
+    """A check that a table leaves out `keys`, as `plain` does: what `by` names says them."""
+
+    def check(model: object) -> object:
+        for key in keys:
+            if getattr(model, key) != getattr(plain, key):
+                raise ValueError(f"{by} say its {key}; leave it out")
+        return model
+
+    return AfterValidator(check)
 
 
 def first_change(begun: Mapping[str, Any], recipe: Part) -> tuple[str, Any, Any] | None:
