@@ -47,7 +47,7 @@ _HOMES = {
     "artdiff.files": "save_bytes",
     "artdiff.importers.weights": "read_plain_weights read_weights",
     "artdiff.frames": "FrameStore encode_png load_image read_settings save_picture upright",
-    "artdiff.cli.options": "output_option plugins_option settings_option",
+    "artdiff.cli.options": "output_option picture_path plugins_option settings_option",
     "artdiff.film.video": "encode probe",
     "artdiff.film.sheet": "contact_sheet film_strip",
     "artdiff.guidance.profile": "GuidanceProfile",
@@ -87,7 +87,12 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from artdiff.api import Rendered, image, render, write_images
     from artdiff.backends.unet import NoisyClassifier, helper, load_classifier, load_superres
-    from artdiff.cli.options import output_option, plugins_option, settings_option
+    from artdiff.cli.options import (
+        output_option,
+        picture_path,
+        plugins_option,
+        settings_option,
+    )
     from artdiff.curve import Curve, Easing, ease, locate
     from artdiff.denoise import (
         Conditioning,

@@ -269,6 +269,8 @@ def image(
     values = {"prompt": prompt, "frames": {"source": "still", "count": n}}
     draft = overlay(Draft("image", {}, {}), values, "image")
     plan = prepare(draft, registry, settings).plan
+    if plan.count != n:
+        raise PresetError(f"frames.count: {plan.count}, but the call asks for {n}; leave it out")
     if profile:
         check_profiled(plan)
     return _pictures(load_engine(plan, registry, profile and profile.see), registry)

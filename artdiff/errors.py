@@ -59,6 +59,10 @@ class ModelWarning(UserWarning):
     """A folder among the user's models holds no model that can be used; it is left out."""
 
 
+class PluginWarning(UserWarning):
+    """A plugin that is installed, and that nobody asked for by name, is broken; it is left out."""
+
+
 class MachineWarning(UserWarning):
     """This machine cannot do what was asked as it was meant; it is done in another way."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,8 @@ from pydantic import AfterValidator, BaseModel, ValidationInfo
 from pydantic.fields import FieldInfo
 
 __all__ = ["File", "Files", "NoOptions", "is_file"]
+
+_REFERENCE = re.compile(r"(.+)@([0-9a-f]{16})")
 
 
 class NoOptions(BaseModel, extra="forbid"):
@@ -34,16 +37,22 @@ class Files:
     def refer(self, name: str, key: str) -> str:
         """Find the file that a field names; "" stays "", a reference that is known stays itself.
 
+        A reference from the settings of a picture is the file of that name, if it holds the same.
+
         :raises ValueError: there is no such file.
         """
         if not name or name in self.found:
             return name
-        path = (self.beside(key) / name).resolve()
+        path, wanted = (self.beside(key) / name).resolve(), None
+        if not path.exists() and (said := _REFERENCE.fullmatch(name)):
+            path, wanted = (self.beside(key) / said[1]).resolve(), said[2]
         if not path.is_file():
             what = "is a folder" if path.is_dir() else "no such file"
             raise ValueError(f"{what}: {path}")
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+        if wanted not in (None, digest):
+            raise ValueError(f"{path} is not the file that is meant: it holds something else now")
         reference = f"{path.name}@{digest}"
         self.found[reference] = str(path)
         return reference

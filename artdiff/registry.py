@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from typing import Any
 import pluggy
 
 from artdiff import hookspecs
-from artdiff.errors import ArtdiffError, PluginError, nearest
+from artdiff.errors import ArtdiffError, PluginError, PluginWarning, nearest
 from artdiff.hookspecs import GROUP, HOOK_API, OLDEST_API, REGISTRATIONS
 from artdiff.model import ModelCard
 from artdiff.user_models import models_folder
@@ -178,7 +179,7 @@ class Selection:
         names = None
         if value is not None:
             points = entry_points(group=GROUP)
-            own = (point.name for point in points if point.dist and point.dist.name == "artdiff")
+            own = (point.name for point in points if _is_own(point))
             names = (*own, *(n.strip() for n in value.split(",") if n.strip()))
         return cls(names, tuple(str(f) for f in files))
 
@@ -189,8 +190,11 @@ def create_registry(selection: Selection | None = None) -> Registry:
     Nothing global is touched; make as many as you like. With ``ARTDIFF_TRACE=1`` every hook call
     is written to standard error.
 
-    :raises PluginError: a plugin is not installed, cannot be imported, or implements an unknown
-        hook or a known one with wrong arguments.
+    A plugin cannot be used that cannot be imported, or implements an unknown hook or a known one
+    with wrong arguments. One that is only installed is left out then (`PluginWarning`).
+
+    :raises PluginError: a plugin that is asked for is not installed or cannot be used; or two have
+        one name.
     """
     selection = selection or Selection.from_environment()
     trace = os.environ.get("ARTDIFF_TRACE", "") not in ("", "0")
@@ -199,30 +203,28 @@ def create_registry(selection: Selection | None = None) -> Registry:
     for name in BUILTINS:
         manager.register(importlib.import_module(name), name)
     for point in _points(selection.names):
-        _register(manager, point.name, lambda point=point: point.load())
+        with _sparing(selection.names is None and not _is_own(point)):
+            _register(manager, point.name, lambda point=point: point.load())
     for file in dict.fromkeys(selection.files):
         _register(manager, Path(file).stem, lambda file=file: _import_file(Path(file)))
-    check_hooks(manager)
     if trace:
         manager.add_hookcall_monitoring(_trace_before, _trace_after)
     return Registry(manager, trace)
 
 
-def check_hooks(manager: pluggy.PluginManager) -> None:
-    """Make sure that the plugins of a manager implement hooks that there are.
+def check_hooks(manager: pluggy.PluginManager, plugin: Any) -> None:
+    """Make sure that a plugin of a manager implements hooks that there are.
 
-    :raises PluginError: one does not; the message has the nearest name.
+    :raises PluginError: it does not; the message has the nearest name.
     """
-    for plugin in manager.get_plugins():
-        name = manager.get_name(plugin)
-        for hook in manager.get_hookcallers(plugin) or ():
-            impls = [impl for impl in hook.get_hookimpls() if impl.plugin is plugin]
-            if not hook.has_spec() and not all(impl.optionalhook for impl in impls):
-                known = [h for h in vars(hookspecs) if h.startswith(("register_", "on_", "load_"))]
-                raise PluginError(
-                    f"plugin {name!r} implements the unknown hook {hook.name!r}"
-                    f"{nearest(hook.name, known)}"
-                )
+    for hook in manager.get_hookcallers(plugin) or ():
+        impls = [impl for impl in hook.get_hookimpls() if impl.plugin is plugin]
+        if not hook.has_spec() and not all(impl.optionalhook for impl in impls):
+            known = [h for h in vars(hookspecs) if h.startswith(("register_", "on_", "load_"))]
+            raise PluginError(
+                f"plugin {manager.get_name(plugin)!r} implements the unknown hook {hook.name!r}"
+                f"{nearest(hook.name, known)}"
+            )
 
 
 def _points(names: tuple[str, ...] | None) -> list[EntryPoint]:
@@ -239,21 +241,54 @@ def _points(names: tuple[str, ...] | None) -> list[EntryPoint]:
     return [point for name in dict.fromkeys(names) for point in points if point.name == name]
 
 
-def _register(manager: pluggy.PluginManager, name: str, load: Any) -> None:
+class _Unusable(PluginError):
+    """A plugin that cannot be used, whatever else is there."""
+
+
+@contextmanager
+def _sparing(left_out: bool) -> Iterator[None]:
+    """Warn of a plugin that cannot be used, where it may be left out."""
+    try:
+        yield
+    except _Unusable as error:
+        if not left_out:
+            raise
+        warnings.warn(f"{error}; it is left out", PluginWarning, stacklevel=4)
+
+
+def _is_own(point: EntryPoint) -> bool:
+    return point.dist is not None and point.dist.name == "artdiff"
+
+
+def _register(manager: pluggy.PluginManager, name: str, load: Callable[[], Any]) -> None:
+    plugin = _loaded(name, load)
+    if manager.has_plugin(name):
+        both = " and ".join(_home(p) for p in (manager.get_plugin(name), plugin))
+        raise PluginError(f"two plugins are called {name!r}: {both}; leave one out")
+    try:
+        manager.register(plugin, name)
+        check_hooks(manager, plugin)
+    except (PluginError, pluggy.PluginValidationError) as error:
+        if manager.is_registered(plugin):
+            manager.unregister(plugin)
+        raise _Unusable(_fitting(name, error)) from error
+
+
+def _loaded(name: str, load: Callable[[], Any]) -> Any:
     try:
         plugin = load()
-        _check_api(name, plugin)
-        if manager.has_plugin(name):
-            both = " and ".join(_home(p) for p in (manager.get_plugin(name), plugin))
-            raise PluginError(f"two plugins are called {name!r}: {both}; leave one out")
-        manager.register(plugin, name)
-    except PluginError:
-        raise
-    except pluggy.PluginValidationError as error:
-        text = " ".join(str(error).split())
-        raise PluginError(f"plugin {name!r} does not fit the hooks: {text}") from error
+    except PluginError as error:
+        raise _Unusable(str(error)) from error
     except (Exception, SystemExit) as error:
-        raise PluginError(f"plugin {name!r} could not be loaded: {_said(error)}") from error
+        raise _Unusable(f"plugin {name!r} could not be loaded: {_said(error)}") from error
+    _check_api(name, plugin)
+    return plugin
+
+
+def _fitting(name: str, error: Exception) -> str:
+    text = " ".join(str(error).split())
+    is_ours = isinstance(error, PluginError)
+    return text if is_ours else f"plugin {name!r} does not fit the hooks: {text}"
 
 
 def _check_api(name: str, plugin: Any) -> None:
@@ -262,7 +297,7 @@ def _check_api(name: str, plugin: Any) -> None:
     if wanted in range(OLDEST_API, HOOK_API + 1):
         return
     mend = "a newer artdiff" if isinstance(wanted, int) and wanted > HOOK_API else "a newer plugin"
-    raise PluginError(
+    raise _Unusable(
         f"plugin {name!r} was written for hooks {wanted!r}, this artdiff has {HOOK_API}; "
         f"install {mend}"
     )

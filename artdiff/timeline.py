@@ -73,7 +73,12 @@ class Term:
 
 @dataclass(frozen=True)
 class FrameJob:
-    """All that makes one frame, beside the model: frozen, picklable, without tensors."""
+    """All that makes one frame, beside the model: frozen, picklable, without tensors.
+
+    Attributes:
+        made_with: what all frames of the film have in common, see `Plan.made_with`; for the
+            people and programs that read a picture's settings. It decides nothing.
+    """
 
     index: int
     seed: int
@@ -84,6 +89,7 @@ class FrameJob:
     rescale: float = 0.0
     terms: tuple[Term, ...] = ()
     init: Init | None = None
+    made_with: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.start, Start):
@@ -101,6 +107,7 @@ class FrameJob:
             "guidance": {"scale": self.scale, "rescale": self.rescale},
             "terms": {t.label: {"weight": t.weight, **t.options} for t in self.terms},
             **({"init": asdict(self.init)} if self.init else {}),
+            **({"made_with": dict(self.made_with)} if self.made_with else {}),
         }
 
 

@@ -266,9 +266,9 @@ def test_a_second_run_writes_beside_the_first(tmp_path, tiny_plugin, monkeypatch
     common = ["a.png", "a red fox", "--model", "tiny", "--steps", 1, "--plugin", tiny_plugin]
     for number, written in (
         (2, ["a-inpainted-0.png", "a-inpainted-1.png"]),
-        (2, ["a-inpainted2-0.png", "a-inpainted2-1.png"]),
-        (1, ["a-inpainted3.png"]),
-        (1, ["a-inpainted4.png"]),
+        (2, ["a-inpainted-2-0.png", "a-inpainted-2-1.png"]),
+        (1, ["a-inpainted.png"]),
+        (1, ["a-inpainted-2.png"]),
     ):
         done = command(inpaint, *common, "--mask", "circle(.5,.5,.2)", "-n", number)
         assert done.output.splitlines()[-number:] == written

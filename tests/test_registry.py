@@ -8,7 +8,7 @@ import pytest
 
 import artdiff
 import artdiff.registry as registry_module
-from artdiff.errors import PluginError
+from artdiff.errors import PluginError, PluginWarning
 from artdiff.registry import BUILTINS, Selection, create_registry
 
 HEAD = """import artdiff
@@ -144,6 +144,26 @@ def test_two_packages_that_install_a_plugin_of_one_name(monkeypatch):
     monkeypatch.setattr(registry_module, "entry_points", lambda group: points)
     said = failure(names=None)
     assert "two plugins are called 'looks'" in said and "json" in said and "csv" in said
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("1 / 0", "could not be loaded: ZeroDivisionError"),
+    ("ARTDIFF_API = 99\n", "was written for hooks 99"),
+    ("import artdiff\n@artdiff.hookimpl\ndef register_gidance():\n    pass\n", "unknown hook"),
+    ("import artdiff\n@artdiff.hookimpl\ndef on_frame(picture):\n    pass\n", "does not fit"),
+])
+def test_a_broken_plugin_that_is_only_installed_is_left_out(monkeypatch, tmp_path, text, said):
+    (tmp_path / "broken_thing.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    points = [*entry_points(group="artdiff"), EntryPoint("broken", "broken_thing", "artdiff")]
+    monkeypatch.setattr(registry_module, "entry_points", lambda group: points)
+    monkeypatch.delenv("ARTDIFF_PLUGINS", raising=False)
+    with pytest.warns(PluginWarning, match=f"{said}.*; it is left out"):
+        made = create_registry()
+    assert "broken" not in made.plugins and "still" in made.plugins
+    assert made.entries("guidance") and not made.manager.hook.on_frame.get_hookimpls()
+    assert said in failure(names=("broken",))
+    sys.modules.pop("broken_thing", None)
 
 
 def test_two_registries_are_independent(plugin):

@@ -284,6 +284,22 @@ def test_a_film_without_frames(render, registry):
 # Pictures of a prompt, and estimates.
 
 
+def test_as_many_pictures_as_are_asked_for(registry):
+    settings = {"model": "tiny", "frames.count": 3}
+    with pytest.raises(PresetError, match=r"frames\.count: 3, but the call asks for 1"):
+        artdiff.image("a fox", settings=settings, registry=registry)
+
+
+def test_a_picture_says_what_it_takes_to_draw_it_again(registry):
+    settings = {"model": "tiny", "sampler": {"name": "euler", "steps": 2}}
+    ((job, _),) = artdiff.image("a fox", settings=settings, registry=registry)
+    made = job.record()["made_with"]
+    assert made["model"]["name"] == "tiny" and len(made["model"]["weights"]) == 16
+    assert made["sampler"]["name"] == "euler" and made["sampler"]["steps"] == 2
+    assert (made["width"], made["height"]) == (32, 32) and made["artdiff"] == artdiff.__version__
+    assert "seed" not in made and "prompt" not in made and "frames" not in made
+
+
 def test_image(registry):
     settings = {"model": "tiny", "seed": 3}
     made = list(artdiff.image("a fox", 6, settings=settings, registry=registry))

@@ -22,7 +22,7 @@ def vary(tiny_plugin, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(*args, model="tiny"):
-        given = ["--model", model, "--plugin", str(tiny_plugin)] if model else []
+        given = [*(["--model", model] if model else []), "--plugin", str(tiny_plugin)]
         done = CliRunner().invoke(command, [*args, *given])
         if done.exception and not isinstance(done.exception, SystemExit):
             raise done.exception
@@ -126,9 +126,41 @@ def test_subseeds_lie_round_the_picture(vary, drawn):
 
 def test_a_subseed_takes_the_settings_of_the_picture(drawn, tmp_path):
     values = by_subseed(tmp_path / "made.png", 3, None)
-    expected = {"seed": 7, "prompt": "a red fox", "negative": "a cat", "guidance.scale": 1.5,
-                "width": 32, "height": 32, "subseed": 3, "subseed_strength": 0.3}  # fmt: skip
-    assert expected.items() <= values.items()
+    expected = {"seed": 7, "prompt": "a red fox", "negative": "a cat", "width": 32, "height": 32,
+                "model": "tiny", "subseed": 3, "subseed_strength": 0.3}  # fmt: skip
+    assert expected.items() <= values.items() and values["guidance"]["scale"] == 1.5
+    other = by_subseed(tmp_path / "made.png", 3, None, "starter")
+    assert other["guidance"] == {"scale": 1.5, "rescale": 0.0}
+    assert not {"model", "sampler", "terms"} & set(other)
+
+
+@pytest.fixture
+def special(registry, tmp_path):
+    """special.png: drawn by another sampler, with a term that names a file, and an effect."""
+    Image.new("RGB", (32, 32), "teal").save(tmp_path / "palette.png")
+    settings = {
+        "model": "tiny", "sampler": {"name": "euler", "steps": 3, "shift": 2.0}, "seed": 5,
+        "terms": {"look": {"use": "likeness", "image": str(tmp_path / "palette.png"),
+                           "weight": {"0": 20.0, "9": 40.0}}},
+        "effects": {"large": {"use": "upscale", "steps": 1}},
+    }  # fmt: skip
+    ((job, picture),) = image("a red fox", settings=settings, registry=registry)
+    artdiff.save_bytes(tmp_path / "special.png", artdiff.encode_png(picture, job.record()))
+    return picture
+
+
+def test_a_subseed_takes_sampler_terms_and_effects_along(vary, special, tmp_path):
+    same = ["special.png", "-n", "1", "--subseed", "3", "--subseed-strength", "0"]
+    (again,), _ = vary(*same, "-o", "a.png", model=None)
+    assert np.array_equal(again, special)
+    (other,), _ = vary(*same, "-s", "sampler.steps=4", "-o", "b.png", model=None)
+    assert not np.array_equal(other, special)
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "palette.png")
+    with pytest.raises(PresetError, match=r"palette\.png is not the file that is meant"):
+        vary(*same, model=None)
+    (tmp_path / "palette.png").unlink()
+    with pytest.raises(PresetError, match=r"no such file.*palette\.png"):
+        vary(*same, model=None)
 
 
 def test_what_a_variation_says_of_itself(vary, drawn):
@@ -150,7 +182,9 @@ def test_names_are_free(vary, drawn):
     vary("made.png", "-n", "2", "-s", "sampler.steps=1")
     assert Path("made-varied-0.png").exists() and Path("made-varied-1.png").exists()
     vary("made.png", "-n", "1", "-s", "sampler.steps=1")
-    assert Path("made-varied2.png").exists()
+    assert Path("made-varied.png").exists()
+    vary("made.png", "-n", "1", "-s", "sampler.steps=1")
+    assert Path("made-varied-2.png").exists()
 
 
 @pytest.mark.parametrize(("args", "said"), [

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from artdiff import __version__
-from artdiff.errors import ArtdiffError, MachineWarning, ModelWarning, PromptWarning, nearest
+from artdiff.errors import (
+    ArtdiffError,
+    MachineWarning,
+    ModelWarning,
+    PluginWarning,
+    PromptWarning,
+    nearest,
+)
 
 if TYPE_CHECKING:
     from artdiff.registry import Registry
@@ -144,7 +151,7 @@ def main(args: list[str] | None = None) -> None:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
-    if issubclass(category, PromptWarning | ModelWarning | MachineWarning):
+    if issubclass(category, PromptWarning | ModelWarning | PluginWarning | MachineWarning):
         _say(f"Note: {message}")
 
 

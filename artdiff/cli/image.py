@@ -80,11 +80,7 @@ def command(
         f"{key}={json.dumps(v, ensure_ascii=False)}" for key, v in values.items() if v is not None
     ]
     name = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:60] or "image"
-    target = output or _free(name, numbered=number > 1 and not grid)
-    if target.is_dir() or not target.suffix:
-        target = target / f"{name}.png"
-    if target.suffix.lower() != ".png":
-        raise click.BadParameter(f"{target}: pictures are written as .png", param_hint="-o")
+    target = options.picture_path(output, name, numbered=number > 1 and not grid)
     profile, said = GuidanceProfile() if profile_guidance else None, [*given, *settings]
     pictures = image(prompt, number, settings=said, plugins=plugins, profile=profile)
     bar, first = progress(pictures, total=number, desc="image", unit="picture"), {}
@@ -106,14 +102,3 @@ def _keeping(
         if len(kept) < most:
             kept[job.index] = picture
         yield job, picture
-
-
-def _free(name: str, numbered: bool) -> Path:
-    """NAME.png, or NAME-2.png, ... where a picture of an earlier call stands, or its numbers."""
-    free, number = name, 1
-    end = re.compile(r"(--?\d+)*" if numbered else "")
-    stems = [path.stem for path in Path().glob(f"{name}*.png")]
-    while any(stem.startswith(free) and end.fullmatch(stem, len(free)) for stem in stems):
-        number += 1
-        free = f"{name}-{number}"
-    return Path(f"{free}.png")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,3 +75,26 @@ def preset_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (plugins_option, preview, frames, settings_option):
         function = option(function)
     return click.argument("preset")(function)
+
+
+def picture_path(output: Path | None, name: str, *, numbered: bool = False) -> Path:
+    """The .png file to write by `output_option`: NAME.png in a folder or, if none is said, here.
+
+    A picture of an earlier call keeps its name: then it is NAME-2.png, NAME-3.png, ...
+
+    :param numbered: several pictures will be written, with a number behind the name of each.
+    :raises click.BadParameter: `output` is a file of another kind.
+    """
+    if output is not None and (output.is_dir() or not output.suffix):
+        return output / f"{name}.png"
+    if output is not None:
+        if output.suffix.lower() != ".png":
+            raise click.BadParameter(f"{output}: pictures are written as .png", param_hint="-o")
+        return output
+    free, number = name, 1
+    end = re.compile(r"(--?\d+)*" if numbered else "")
+    stems = [path.stem for path in Path().glob("*.png")]
+    while any(stem.startswith(free) and end.fullmatch(stem, len(free)) for stem in stems):
+        number += 1
+        free = f"{name}-{number}"
+    return Path(f"{free}.png")

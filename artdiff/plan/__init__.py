@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel
@@ -22,6 +23,7 @@ from artdiff.timeline import FrameJob, FrameSource
 USUAL_GRID = GridPart().name
 USUAL_GUIDER = GuidancePart().name
 """What a preset has that names none; folders of frames keep no word of it."""
+_PICTURE = ("width", "height", "sampler", "guidance", "tile", "terms", "effects")
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,15 @@ class Plan:
             raise PluginError(
                 f"frame source {self.preset.frames.source!r} gave {got} for frame {index}"
             )
-        return job
+        return replace(job, made_with=self.made_with)
+
+    @cached_property
+    def made_with(self) -> dict[str, Any]:
+        """The part of the manifest that is about pictures, not about the course of a film."""
+        manifest = self.manifest()
+        preset = {key: manifest["preset"][key] for key in _PICTURE if key in manifest["preset"]}
+        quality = {"quality": level} if (level := self.preset.quality) else {}
+        return {key: manifest[key] for key in ("artdiff", "model")} | quality | preset
 
     def manifest(self) -> dict[str, Any]:
         """The JSON-able settings that determine every pixel; a frame folder keeps them."""

@@ -60,7 +60,7 @@ def registered(module: ModuleType, registry: Registry) -> str:
     if known is None:
         known = module.__name__.rpartition(".")[2].removeprefix(LONE)
         registry.manager.register(module, known)
-        check_hooks(registry.manager)
+        check_hooks(registry.manager, module)
     return known
 
 

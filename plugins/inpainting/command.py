@@ -16,6 +16,8 @@ from artdiff import (
     Selection,
     create_registry,
     nearest,
+    output_option,
+    picture_path,
     plugins_option,
     settings_option,
 )
@@ -58,13 +60,7 @@ def shared(how: str, seam: int) -> Callable[[Any], Any]:
             type=click.IntRange(0, 256),
             help="Pixels inside the mask that blend into what is kept.",
         ),
-        click.option(
-            "-o",
-            "--output",
-            type=click.Path(path_type=Path),
-            metavar="PATH",
-            help="The .png file to write.",
-        ),
+        output_option,
         settings_option,
         plugins_option,
     )
@@ -136,7 +132,7 @@ def inpaint(
     from .files import read_mask
     from .windows import around, fill, repaint
 
-    target = _target(output, picture, "inpainted")
+    target = picture_path(output, f"{picture.stem}-inpainted", numbered=number > 1)
     draw = _draw(prompt, model, seed, seam, steps, how, settings, plugins)
     kept = load_image(picture)
     hole = read_mask(mask, picture, kept, named)
@@ -195,7 +191,7 @@ def outpaint(
     sides = (left, right, top, bottom)
     if not any(sides):
         raise click.UsageError("say where to: --left, --right, --top or --bottom PX")
-    target = _target(output, picture, "outpainted")
+    target = picture_path(output, f"{picture.stem}-outpainted")
     kept = load_image(picture)
     draw = _draw(prompt, model, seed, seam, steps, how, settings, plugins)
     lap = min(draw.size) // 2 if overlap is None else overlap
@@ -259,22 +255,6 @@ def _check_sides(settings: tuple[str, ...], size: tuple[int, int]) -> None:
             raise PresetError(
                 f"-s {setting}: a window has the model's {key}, {sides[key]}; leave it out"
             )
-
-
-def _target(output: Path | None, picture: Path, what: str) -> Path:
-    """The .png file to write; a new one beside earlier ones if none is said."""
-    name = f"{picture.stem}-{what}"
-    if output is not None and (output.is_dir() or not output.suffix):
-        return output / f"{name}.png"
-    if output is not None:
-        if output.suffix.lower() != ".png":
-            raise click.BadParameter(f"{output}: pictures are written as .png", param_hint="-o")
-        return output
-    free, number = name, 1
-    while any(path.stem.startswith(free) for path in Path().glob("*.png")):
-        number += 1
-        free = f"{name}{number}"
-    return Path(f"{free}.png")
 
 
 def _save(

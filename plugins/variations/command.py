@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from artdiff import output_option, plugins_option, settings_option
+from artdiff import output_option, picture_path, plugins_option, settings_option
 
 if TYPE_CHECKING:
     from .settings import How
@@ -94,9 +94,10 @@ def command(
         )
     if shows and how != "inversion":
         raise click.BadParameter("goes with --how inversion", param_hint="--shows")
-    whole = _target(output, picture)
+    name = f"{picture.stem}-varied"
+    whole = picture_path(output, name, numbered=number > 1 and not grid)
     if subseed is not None and how == "noise":
-        values = by_subseed(picture, subseed, subseed_strength)
+        values = by_subseed(picture, subseed, subseed_strength, model)
     else:
         values = by_image(picture, how, strength, seed or 0, number, shows)
         values |= {"subseed": subseed} if subseed is not None else {}
@@ -124,19 +125,3 @@ def command(
         height, width = made[0].shape[:2]
         save_picture(whole, contact_sheet([first, *made], cell=(width, height)))
         click.echo(whole)
-
-
-def _target(output: Path | None, picture: Path) -> Path:
-    """The .png file of a single picture or of the sheet; several are numbered after it."""
-    name = f"{picture.stem}-varied"
-    if output is not None and output.suffix and not output.is_dir():
-        if output.suffix.lower() != ".png":
-            raise click.BadParameter(f"{output}: pictures are written as .png", param_hint="-o")
-        return output
-    if output is not None:
-        return output / f"{name}.png"
-    free, number = name, 1
-    while any(path.stem.startswith(free) for path in Path().glob("*.png")):
-        number += 1
-        free = f"{name}{number}"
-    return Path(f"{free}.png")

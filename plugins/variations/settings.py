@@ -38,11 +38,14 @@ def by_image(
     return values
 
 
-def by_subseed(picture: Path, subseed: int, strength: float | None) -> dict[str, Any]:
+def by_subseed(
+    picture: Path, subseed: int, strength: float | None, model: str | None = None
+) -> dict[str, Any]:
     """Values for pictures whose noise lies near that of a picture that artdiff made.
 
-    Prompts, negative, seed and guidance are read from the PNG; sampler, steps and model are not in
-    it.
+    All that decided its pixels is read from the PNG. To another `model` only prompts, negative,
+    seed, size and strength of guidance are taken along, and so they are of a picture that holds
+    no more.
 
     :raises FrameError: it was made otherwise: by another program, from a mix of noise, from a
         picture, or into one.
@@ -50,16 +53,24 @@ def by_subseed(picture: Path, subseed: int, strength: float | None) -> dict[str,
     said = read_settings(picture)
     height, width = load_image(picture).shape[:2]
     try:
-        prompts, guidance, start = said["prompts"], said["guidance"], said["start"]
+        prompts, now, start = said["prompts"], dict(said["guidance"]), said["start"]
         mix = [{"text": text, "weight": weight} for text, weight in prompts]
+        between, into = start[2] != 0, "inpainting" in said.get("terms", {})
         values: dict[str, Any] = {
             "seed": start[0],
             "negative": said["negative"],
-            "guidance.scale": guidance["scale"],
-            "guidance.rescale": guidance["rescale"],
+            "width": width,
+            "height": height,
         }
-        between, into = start[2] != 0, "inpainting" in said.get("terms", {})
-    except (KeyError, TypeError, ValueError, IndexError):
+        made_with = said.get("made_with", {})
+        if made_with and model in (None, made_with["model"]["name"]):
+            terms = {k: v | said["terms"][k] for k, v in made_with["terms"].items()}
+            rest = {k: v for k, v in made_with.items() if k != "artdiff"}
+            rest |= {"model": made_with["model"]["name"], "terms": terms}
+            values |= rest | {"guidance": made_with["guidance"] | now}
+        else:
+            values["guidance"] = {key: now[key] for key in ("scale", "rescale")}
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         raise FrameError(
             f"{picture}: carries settings that are not those of a drawn picture"
         ) from None
@@ -72,8 +83,6 @@ def by_subseed(picture: Path, subseed: int, strength: float | None) -> dict[str,
         )
     return values | {
         "prompt": mix[0]["text"] if len(mix) == 1 else mix,
-        "width": width,
-        "height": height,
         "subseed": subseed,
         "subseed_strength": 0.3 if strength is None else strength,
     }
@@ -107,9 +116,10 @@ def sized(size: str | None) -> dict[str, Any]:
 
 
 def toml(value: Any) -> str:
-    """A text, a number, or a list of these or of tables, as TOML writes it."""
+    """A text, a number, or lists and tables of these, in TOML; what is None is left out."""
     if isinstance(value, dict):
-        return f"{{ {', '.join(f'{key} = {toml(part)}' for key, part in value.items())} }}"
+        said = {json.dumps(key): toml(part) for key, part in value.items() if part is not None}
+        return f"{{ {', '.join(f'{key} = {part}' for key, part in said.items())} }}"
     if isinstance(value, list):
         return f"[{', '.join(map(toml, value))}]"
     return json.dumps(value, ensure_ascii=False)
