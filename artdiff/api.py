@@ -323,6 +323,7 @@ def estimate(work: Work, registry: Registry, measure: bool = True) -> Estimate:
     A model call is one picture through the denoiser once; steps guided by cfg cost two. Frames
     come in whole batches, also where a part of one is thrown away (`renderer.chunks`).
     """
+    from artdiff.guidance.verdicts import JudgedSampler
     from artdiff.sample import asked
     from artdiff.starting import levels_of
 
@@ -336,7 +337,7 @@ def estimate(work: Work, registry: Registry, measure: bool = True) -> Estimate:
         from artdiff.noise import Flow
 
         schedule = Flow()
-    sampler = plan.sampler.build()
+    sampler = JudgedSampler(plan.sampler, plan.sampler.build())
     init = plan.job(0).init
     start = init.strength if init else 1.0
     seen = asked(sampler, levels_of(plan, schedule, start)) if start else []

@@ -16,7 +16,13 @@ from artdiff.denoise import Denoise, bind
 from artdiff.guidance.guide import Look, guide
 from artdiff.guidance.plan_terms import PlanTerms
 from artdiff.guidance.setup import Setup
-from artdiff.guidance.verdicts import accusing, at_frames, expect_picture, expect_samples
+from artdiff.guidance.verdicts import (
+    JudgedSampler,
+    accusing,
+    at_frames,
+    expect_picture,
+    expect_samples,
+)
 from artdiff.guiders import guided
 from artdiff.guiders.fit import check_models
 from artdiff.guiders.rows import plain
@@ -99,7 +105,7 @@ class Engine:
         noise = Noise([job.seed for job in jobs])
         size = (preset.height // codec.factor, preset.width // codec.factor)
         like = torch.empty(len(jobs), codec.channels, *size)
-        sampler = self.plan.sampler.build()
+        sampler = JudgedSampler(self.plan.sampler, self.plan.sampler.build())
         with at_frames(jobs) as walk:
             levels, x = self._begin(jobs, like)
             cond = self.conditioning([job.prompts for job in jobs])

@@ -12,6 +12,7 @@ from artdiff.denoise import bind
 from artdiff.errors import PresetError
 from artdiff.grid import levels
 from artdiff.guidance.setup import Setup
+from artdiff.guidance.verdicts import JudgedGrid, expect_levels
 from artdiff.inversion import invert
 from artdiff.noise import Level, Schedule
 from artdiff.plan import Plan
@@ -46,10 +47,13 @@ def levels_of(plan: Plan, schedule: Schedule, start: float = 1.0) -> list[Level]
 
     :param start: the time in (0, 1] at which the walk begins; it has that part of the steps.
     :raises PresetError: the grid has fewer levels than the preset wants steps.
+    :raises PluginError: what the grid or the sampler gives are no levels.
     """
     if hasattr(plan.sampler.kind, "levels"):
-        return plan.sampler.build().levels(schedule)
-    part, grid = plan.preset.sampler, plan.grid.build()
+        own = plan.sampler.build().levels(schedule)
+        expect_levels(plan.sampler, own)
+        return own
+    part, grid = plan.preset.sampler, JudgedGrid(plan.grid, plan.grid.build())
     try:
         steps = math.ceil(part.steps * start - 1e-9)
         return levels(schedule, max(1, steps), shift=part.shift, start=start, grid=grid)

@@ -102,10 +102,60 @@ class Invert:
         return 255 - picture
 
 
+class Jump:
+    """A sampler of one step at a time."""
+
+    class Options(BaseModel, extra="forbid"):
+        mistake: str = ""
+
+    order, nfe = 1, 1
+
+    def __init__(self, mistake):
+        self.mistake = mistake
+
+    def init(self, steps):
+        return None
+
+    def step(self, denoise, x, a, b, state, noise):
+        x0 = denoise(x, a)
+        wrong = {"pair": (x0, x0), "none": None, "shape": (x0[0], x0, None), "alone": x0}
+        return wrong.get(self.mistake, (artdiff.transfer(x, x0, a, b), x0, None))
+
+
+class Leap(Jump):
+    """One that brings levels."""
+
+    def levels(self, schedule):
+        whole = artdiff.levels(schedule, 4)
+        return {"few": whole[:1], "type": 3}.get(self.mistake, whole)
+
+
+class Late:
+    """A grid."""
+
+    Options = Jump.Options
+
+    def __init__(self, mistake):
+        self.mistake = mistake
+
+    def times(self, schedule, steps, start):
+        times = start * torch.linspace(1, 1 / steps, steps, dtype=torch.float64)
+        wrong = {"short": times[1:], "nan": times * torch.nan, "list": [1.0]}
+        return wrong.get(self.mistake, times)
+
+
 class Plugin:
     @hookimpl
     def register_guidance(self):
         return {"mean": Mean, "clamp": Clamp}
+
+    @hookimpl
+    def register_samplers(self):
+        return {"jump": Jump, "leap": Leap}
+
+    @hookimpl
+    def register_grids(self):
+        return {"late": Late}
 
     @hookimpl
     def register_effects(self):
@@ -331,6 +381,26 @@ def test_mistakes_in_a_projection(engine, mistake, said):
 ])
 def test_mistakes_in_an_effect(engine, mistake, said):
     assert said in complaint(engine(**{"effects.invert.mistake": mistake}))
+
+
+@pytest.mark.parametrize(("settings", "said"), [
+    ({"name": "jump", "mistake": "pair"}, "frame 0, step 1 of 4: sampler 'jump' (plugin 'glows') "
+     "returned (torch.float32 (1, 4, 2, 2), torch.float32 (1, 4, 2, 2)) from step, not (x, x0, "),
+    ({"name": "jump", "mistake": "none"}, "returned (NoneType) from step"),
+    ({"name": "jump", "mistake": "shape"}, "returned (torch.float32 (4, 2, 2), torch.float32 "),
+    ({"name": "jump", "mistake": "alone"}, "returned (torch.float32 (1, 4, 2, 2)) from step"),
+    ({"name": "leap", "mistake": "few"}, "returned list as levels, not two or more artdiff."),
+    ({"name": "leap", "mistake": "type"}, "returned int as levels"),
+    ({"grid": {"name": "late", "mistake": "short"}}, "frame 0: grid 'late' (plugin 'glows') "
+     "returned torch.float64 (3,) as times, not 4 finite ones"),
+    ({"grid": {"name": "late", "mistake": "nan"}}, "returned torch.float64 (4,) as times"),
+    ({"grid": {"name": "late", "mistake": "list"}}, "returned list as times"),
+])  # fmt: skip
+def test_mistakes_in_a_sampler_or_a_grid(engine, settings, said):
+    assert said in complaint(engine(sampler=settings | {"steps": 4}), 0)
+    right = {key: value for key, value in settings.items() if key == "name"}
+    made = engine(sampler=right | {"grid": "late", "steps": 4})
+    assert made.images(jobs(made, 0))[0].shape == (32, 32, 3)
 
 
 def test_a_plugins_mistake_keeps_what_is_finished(registry, tmp_path):

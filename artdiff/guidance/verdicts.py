@@ -93,6 +93,74 @@ def expect_picture(what: str, chosen: Chosen, picture: Any) -> None:
         )
 
 
+@dataclass(frozen=True)
+class JudgedSampler:
+    """The sampler of a plan, which is refused at the step that is none."""
+
+    chosen: Chosen
+    sampler: Any
+
+    def init(self, steps: int) -> Any:
+        """The state before the first step."""
+        return self.sampler.init(steps)
+
+    def step(self, denoise: Any, x: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Any]:
+        """A step of the sampler.
+
+        :raises PluginError: it did not return two samples like x, and a state.
+        """
+        made = self.sampler.step(denoise, x, *rest)
+        parts = made if isinstance(made, tuple) else (made,)
+        fits = [isinstance(part, Tensor) and part.shape == x.shape for part in parts[:2]]
+        if len(parts) != 3 or not all(fits):
+            returned = ", ".join(map(_shape, parts))
+            raise PluginError(
+                f"{_named('sampler', self.chosen)} returned ({returned}) from step, not "
+                f"(x, x0, state) with samples {tuple(x.shape)}"
+            )
+        return made
+
+
+@dataclass(frozen=True)
+class JudgedGrid:
+    """The grid of a plan, which is refused if its times are none."""
+
+    chosen: Chosen
+    grid: Any
+
+    @property
+    def name(self) -> str:
+        """The grid's."""
+        return self.chosen.name
+
+    def times(self, schedule: Any, steps: int, start: float) -> Tensor:
+        """The times of the grid.
+
+        :raises PluginError: they are not `steps` finite numbers.
+        """
+        times = self.grid.times(schedule, steps, start)
+        fits = isinstance(times, Tensor) and times.shape == (steps,)
+        if not fits or not bool(times.isfinite().all()):
+            raise PluginError(
+                f"{_named('grid', self.chosen)} returned {_shape(times)} as times, not {steps} "
+                "finite ones, (steps,)"
+            )
+        return times
+
+
+def expect_levels(chosen: Chosen, found: Any) -> None:
+    """Refuse what a sampler says to be its levels, unless they are at least two.
+
+    :raises PluginError: they are not.
+    """
+    fits = isinstance(found, Sequence) and all(isinstance(each, Level) for each in found)
+    if not fits or len(found) < 2:
+        raise PluginError(
+            f"{_named('sampler', chosen)} returned {_shape(found)} as levels, not two or more "
+            "artdiff.Level in a list"
+        )
+
+
 def expect_samples(name: str, jobs: Sequence[FrameJob], x: Tensor) -> None:
     """Refuse what the model of a name made of some jobs, (B, C, h, w), unless it is finite.
 
@@ -107,7 +175,8 @@ def expect_samples(name: str, jobs: Sequence[FrameJob], x: Tensor) -> None:
 
 
 def _named(what: str, chosen: Chosen) -> str:
-    return f"{what} {chosen.label!r} (plugin {chosen.plugin!r})"
+    called = chosen.name if what in ("sampler", "grid") else chosen.label
+    return f"{what} {called!r} (plugin {chosen.plugin!r})"
 
 
 def _shape(value: Any) -> str:
