@@ -43,8 +43,8 @@ ORDER = """
     upsampling guidance.setup guidance.verdicts texts starting guidance.plan_terms engine renderer
     api tune.run tune.chart film.pace film.pace_chart
     evaluation.subject evaluation.run evaluation.exam_marks evaluation.examine
-    testing.findings testing.oracles testing.toys testing.terms testing.samplers testing.guiders
-    testing.pieces
+    testing.findings testing.oracles testing.toys testing.pictures testing.terms testing.samplers
+    testing.guiders testing.pieces
     testing.measures testing.loading testing.plugin testing
     provenance
     cli.options cli.render cli.image cli.plan cli.pace cli.sheet cli.presets cli.plugins cli.tune

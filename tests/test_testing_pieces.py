@@ -71,6 +71,11 @@ class Trailing(Darker):
         return self.seen
 
 
+class CutsWhite(Darker):
+    def __call__(self, picture, job):
+        return picture[1:] if picture.min() == 255 else picture
+
+
 class Misspelt(Darker):
     def __init__(self, options):
         self.radius = options.raduis
@@ -92,6 +97,7 @@ def test_effects():
     assert wrong(check_effect(DarkerAtRandom)) == {"global random", "repeatable"}
     assert wrong(check_effect(DarkerByTheClock)) == {"repeatable"}
     assert wrong(check_effect(Trailing)) == {"repeatable"}
+    assert wrong(check_effect(CutsWhite)) == {"size"}
     assert wrong(check_effect(Misspelt)) == {"runs"}
     assert wrong(check_effect(EvenOnly)) == {"runs"}
     findings = check_effect(DarkerAtFirst)

@@ -292,3 +292,40 @@ def test_projections():
     assert wrong(check_guidance(BlursByAlpha)) == {"runs", "rows"}
     runs = next(f for f in check_guidance(BlursByAlpha) if f.check == "runs")
     assert "ZeroDivisionError" in str(runs) and "at.alpha = 0" in str(runs)
+
+
+class Tidies(Good):
+    def finish(self, picture, job):
+        return 255 - picture
+
+
+class TidiesInPlace(Good):
+    def finish(self, picture, job):
+        picture += 1
+        return picture
+
+
+class TidiesInFloat(Good):
+    def finish(self, picture, job):
+        return picture * 0.5
+
+
+class TidiesOnce(Good):
+    tidy = False
+
+    def finish(self, picture, job):
+        self.tidy = not self.tidy
+        return 255 - picture if self.tidy else picture
+
+
+class TidiesNothing(Good):
+    def finish(self, picture, job):
+        return picture[self.options.nothing]
+
+
+@pytest.mark.parametrize(("kind", "checks"), [
+    (Tidies, set()), (TidiesInPlace, {"in place"}), (TidiesInFloat, {"dtype"}),
+    (TidiesOnce, {"repeatable"}), (TidiesNothing, {"runs"}),
+])  # fmt: skip
+def test_what_a_term_does_at_last_is_checked_like_an_effect(kind, checks):
+    assert wrong(check_guidance(kind)) == checks

@@ -15,6 +15,7 @@ from artdiff.guidance.terms import Sees
 from artdiff.noise import Flow, Level, diffuse
 from artdiff.random import Noise
 from artdiff.testing.findings import Finding, Report, make_options, repeats, said, same
+from artdiff.testing.pictures import check_change
 from artdiff.testing.toys import toy_job, toy_pictures, toy_setup
 
 __all__ = ["check_guidance", "gradient_error"]
@@ -40,7 +41,7 @@ def check_guidance(
     Of both: runs as the engine runs it, shapes, finite numbers at every level and on a plain
     picture, rows apart, repeatable, no shared generator, nothing changed in place, float32 and
     float64. Of a loss also: its gradient against finite differences. A loss that sees x is shown
-    noisy pictures.
+    noisy pictures. What it does to finished pictures, in ``finish``, is checked like an effect.
 
     Args:
         kind: the class.
@@ -76,6 +77,9 @@ def check_guidance(
             "kind", "is neither a loss nor a projection",
             "give it loss(self, x0, at, noise) or __call__(self, x0, x, at, noise)",
         )  # fmt: skip
+    if hasattr(kind, "finish"):
+        size, frame = (setup.height, setup.width), setup.job.index if setup.job else 3
+        check_change(report, "finish", lambda: build().finish, (size, size), frame)
     return report.findings
 
 
