@@ -254,6 +254,8 @@ def image(
     n: int = 1,
     *,
     settings: Iterable[str] | Mapping[str, Any] = (),
+    values: Mapping[str, Any] | None = None,
+    origin: str = "image",
     plugins: Iterable[str] = (),
     registry: Registry | None = None,
     profile: GuidanceProfile | None = None,
@@ -262,12 +264,18 @@ def image(
 
     :param n: how many.
     :param settings: preset values, ``["seed=3"]`` or ``{"seed": 3, "model": "starter"}``.
+    :param values: preset values that prompt and settings are laid over, by dotted keys. A `prompt`
+        of "" leaves theirs.
+    :param origin: where `values` come from, for errors.
     :param profile: gathers what guidance did while the pictures are made.
     :raises ArtdiffError: with one line for the user; a wrong setting at once.
     """
     registry = registry or create_registry(Selection.from_environment(plugins))
-    values = {"prompt": prompt, "frames": {"source": "still", "count": n}}
-    draft = overlay(Draft("image", {}, {}), values, "image")
+    draft = Draft("image", {}, {})
+    for key, value in (values or {}).items():
+        draft = assign(draft, key, value, origin)
+    said = {"prompt": prompt} if prompt or "prompt" not in draft.values else {}
+    draft = overlay(draft, {**said, "frames": {"source": "still", "count": n}}, "image")
     plan = prepare(draft, registry, settings).plan
     if plan.count != n:
         raise PresetError(f"frames.count: {plan.count}, but the call asks for {n}; leave it out")
@@ -281,7 +289,7 @@ def _pictures(engine: Engine, registry: Registry) -> Iterator[tuple[FrameJob, np
     with registry.blaming():
         for first in range(0, plan.count, batch):
             jobs = [plan.job(i) for i in range(first, min(first + batch, plan.count))]
-            yield from zip(jobs, engine.images(jobs), strict=True)
+            yield from zip(map(plan.noted, jobs), engine.images(jobs), strict=True)
 
 
 def write_images(

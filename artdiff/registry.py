@@ -253,7 +253,7 @@ def _sparing(left_out: bool) -> Iterator[None]:
     except _Unusable as error:
         if not left_out:
             raise
-        warnings.warn(f"{error}; it is left out", PluginWarning, stacklevel=4)
+        warnings.warn(f"{error}; it is left out", PluginWarning, stacklevel=1)
 
 
 def _is_own(point: EntryPoint) -> bool:
@@ -268,7 +268,7 @@ def _register(manager: pluggy.PluginManager, name: str, load: Callable[[], Any])
     try:
         manager.register(plugin, name)
         check_hooks(manager, plugin)
-    except (PluginError, pluggy.PluginValidationError) as error:
+    except Exception as error:
         if manager.is_registered(plugin):
             manager.unregister(plugin)
         raise _Unusable(_fitting(name, error)) from error

@@ -158,7 +158,7 @@ class LocalRenderer:
                             shown = image.copy()
                             shown.setflags(write=False)
                             hook.on_frame(job=job, image=shown)
-                            store.write(job.index, image, job.record())
+                            store.write(job.index, image, plan.noted(job).record())
                             made += 1
                             yield job.index
         except BaseException as error:

@@ -116,7 +116,7 @@ def asked(sampler: Sampler[S], levels: Sequence[Level]) -> list[Level]:
     whose steps depend on the sample makes as few calls as it ever does.
     """
     model = _Listener([])
-    for _ in sample(sampler, model, torch.zeros(1, 1), levels, Noise([0])):
+    for _ in sample(sampler, model, torch.zeros(1, 1, 1, 1), levels, Noise([0])):
         pass
     return model.heard
 

@@ -76,8 +76,8 @@ class FrameJob:
     """All that makes one frame, beside the model: frozen, picklable, without tensors.
 
     Attributes:
-        made_with: what all frames of the film have in common, see `Plan.made_with`; for the
-            people and programs that read a picture's settings. It decides nothing.
+        made_with: what all frames of the film have in common, see `Plan.noted`; for the people
+            and programs that read a picture's settings. It decides nothing.
     """
 
     index: int

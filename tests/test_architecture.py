@@ -39,7 +39,7 @@ ORDER = """
     evaluation.pictures evaluation.report evaluation.measure evaluation.page evaluation.exam
     evaluation.exam_report evaluation.exam_page
     backends.latent_transformer backends.starter backends.unet backends.adm builtins
-    importers.weights importers.adm importers.card importers.add
+    importers.weights importers.adm importers.card importers.latent importers.add
     upsampling guidance.setup guidance.verdicts texts starting guidance.plan_terms engine renderer
     api tune.run tune.chart film.pace film.pace_chart
     evaluation.subject evaluation.run evaluation.exam_marks evaluation.examine

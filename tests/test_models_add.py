@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from artdiff.api import prepare
+from artdiff.api import image, prepare
 from artdiff.backends.unet import helper, load, load_classifier, load_superres
 from artdiff.cli import cli
 from artdiff.errors import ArtdiffError, ModelError, ModelWarning
@@ -35,7 +35,7 @@ from artdiff.noise import Level
 from artdiff.process import respace
 from artdiff.registry import create_registry
 from artdiff.starting import levels_of
-from artdiff.train.checkpoint import write_tensors
+from artdiff.train.checkpoint import read_tensors, write_tensors
 from artdiff.user_models import models_folder
 
 CPU = (torch.device("cpu"), torch.float32)
@@ -601,3 +601,53 @@ def test_the_names_of_imagenet_are_a_thousand_different_ones():
     assert len(names) == 1000 == len({name.lower() for name in names})
     with pytest.raises(ModelError, match="did you mean 'imagenet'"):
         label_list("imagnet", "here")
+
+
+# Denoisers of latents.
+
+
+def test_a_denoiser_is_added_with_its_codec_and_draws(codec_run, denoiser_run):
+    said = CliRunner().invoke(
+        cli, ["models", "add", str(denoiser_run), "--name", "mine", "--codec", str(codec_run)]
+    )
+    assert said.exit_code == 0 and "--model mine draws with it" in said.output
+    card = ModelCard.read(models_folder() / "mine")
+    assert card.backend == "latent-transformer" and card.defaults["width"] == 32
+    assert set(card.weights) == {"codec.safetensors", "denoiser.safetensors", "vocabulary.txt"}
+    assert TrainedOn.read(card.facts, "card") == TrainedOn("shapes", {"size": 32}, 4)
+    ((job, picture),) = image("a red disc", settings={"model": "mine", "sampler.steps": 2})
+    assert picture.shape == (32, 32, 3) and job.record()["made_with"]["model"]["name"] == "mine"
+
+
+def test_what_no_denoiser_can_be_added_with(codec_run, denoiser_run, tiny_folder, tmp_path):
+    with pytest.raises(ModelError, match="holds a denoiser of latents, which needs its codec"):
+        add(denoiser_run, "mine", None)
+    with pytest.raises(ModelError, match=r"codec.safetensors: another codec than .* learned from"):
+        add(denoiser_run, "mine", None, codec=tiny_folder / "codec.safetensors")
+    with pytest.raises(ModelError, match=r"is not a codec that `artdiff train` made"):
+        add(denoiser_run, "mine", None, codec=denoiser_run)
+    with pytest.raises(ModelError, match="gone: no such file"):
+        add(denoiser_run, "mine", None, codec=tmp_path / "gone")
+    with pytest.raises(ModelError, match="holds a 'codec', which draws nothing by itself"):
+        add(codec_run, "mine", None)
+    with pytest.raises(ModelError, match=r"--codec: .* holds no denoiser of latents"):
+        add(codec_run, "mine", None, codec=codec_run)
+    shutil.copyfile(denoiser_run / "model.safetensors", tmp_path / "lone.safetensors")
+    with pytest.raises(ModelError, match=r"vocabulary.txt: no such file"):
+        add(tmp_path / "lone.safetensors", "mine", None, codec=codec_run)
+    (tmp_path / "cut.safetensors").write_bytes(b"12345678")
+    with pytest.raises(ModelError, match="not a file of weights, or a damaged one"):
+        shutil.copytree(denoiser_run, tmp_path / "run")
+        add(tmp_path / "run", "mine", None, codec=tmp_path / "cut.safetensors")
+    assert not (models_folder() / "mine").exists()
+
+
+def test_a_distilled_denoiser_says_so_on_its_card(codec_run, denoiser_run, tmp_path):
+    tensors, facts = read_tensors(denoiser_run / "model.safetensors")
+    shutil.copytree(denoiser_run, tmp_path / "few")
+    taught = {"scale": [1.0, 3.0], "rescale": 0.5, "stop": 0.4, "steps": [4, 8]}
+    write_tensors(tmp_path / "few" / "model.safetensors", tensors, facts | {"distilled": taught})
+    card = add(tmp_path / "few", None, None, codec=codec_run).card
+    assert card.distilled and card.distilled.steps == (4, 8)
+    assert card.defaults["sampler"] == {"name": "euler", "steps": 8}
+    assert card.defaults["guidance"] == {"scale": 3.0, "rescale": 0.5, "stop": 0.4}

@@ -13,7 +13,7 @@ from artdiff.errors import FrameError, PresetError
 from artdiff.preset.draft import Draft
 from artdiff.renderer import load_engine
 from artdiff_plugins.variations.command import command
-from artdiff_plugins.variations.settings import by_subseed, fitting_note, sized, toml
+from artdiff_plugins.variations.settings import by_subseed, fitting_note, sized
 
 
 @pytest.fixture
@@ -140,8 +140,10 @@ def special(registry, tmp_path):
     Image.new("RGB", (32, 32), "teal").save(tmp_path / "palette.png")
     settings = {
         "model": "tiny", "sampler": {"name": "euler", "steps": 3, "shift": 2.0}, "seed": 5,
-        "terms": {"look": {"use": "likeness", "image": str(tmp_path / "palette.png"),
-                           "weight": {"0": 20.0, "9": 40.0}}},
+        "terms": {"look \N{FOX FACE}": {"use": "likeness", "image": str(tmp_path / "palette.png"),
+                                     "weight": {"0": 20.0, "9": 40.0}},
+                  "dark": {"use": "exposure", "brightness": None, "contrast": 0.2, "weight": 9.0}},
+        "guidance": {"combine": "priority", "scale": 2.0, "percentile": 0.99},
         "effects": {"large": {"use": "upscale", "steps": 1}},
     }  # fmt: skip
     ((job, picture),) = image("a red fox", settings=settings, registry=registry)
@@ -153,10 +155,13 @@ def test_a_subseed_takes_sampler_terms_and_effects_along(vary, special, tmp_path
     same = ["special.png", "-n", "1", "--subseed", "3", "--subseed-strength", "0"]
     (again,), _ = vary(*same, "-o", "a.png", model=None)
     assert np.array_equal(again, special)
-    (other,), _ = vary(*same, "-s", "sampler.steps=4", "-o", "b.png", model=None)
-    assert not np.array_equal(other, special)
+    for more in ("sampler.steps=4", "sampler.name=heun", "guidance.name=apg"):
+        (other,), said = vary(*same, "-s", more, "-o", "b.png", model=None)
+        assert not np.array_equal(other, special) and "other weights" not in said
+    order = [list(artdiff.read_settings("a.png")["made_with"]["order"]["terms"])]
+    assert order == [["look \N{FOX FACE}", "dark"]]
     Image.new("RGB", (32, 32), "red").save(tmp_path / "palette.png")
-    with pytest.raises(PresetError, match=r"palette\.png is not the file that is meant"):
+    with pytest.raises(PresetError, match=r"special\.png: .*palette\.png is not the file"):
         vary(*same, model=None)
     (tmp_path / "palette.png").unlink()
     with pytest.raises(PresetError, match=r"no such file.*palette\.png"):
@@ -218,6 +223,14 @@ def test_mistakes_are_one_line(args, said, vary, photo, tmp_path):
     assert not list(tmp_path.glob("*varied*"))
 
 
+def test_other_weights_are_told(vary, drawn, tmp_path):
+    said = artdiff.read_settings("made.png")
+    said["made_with"]["model"]["weights"] = "0" * 16
+    artdiff.save_bytes("old.png", artdiff.encode_png(drawn, said))
+    _, told = vary("old.png", "-n", "1", "--subseed", "3", "-o", "new.png")
+    assert "Note: old.png was drawn by other weights of model 'tiny'" in told
+
+
 @pytest.mark.parametrize(("record", "said"), [
     ({"upscaled": "a.png"}, "settings that are not those of a drawn picture"),
     ({"prompts": [["a", 1.0]], "negative": "", "start": [1, 2, 0.5],
@@ -249,15 +262,6 @@ def test_sizes():
         sized("32")
 
 
-@pytest.mark.parametrize(
-    "value", ['a "b"\n', 3, 0.5, ["a"], [{"text": "é = {", "weight": 0.5}], [1, "x"]]
-)
-def test_values_are_toml(value):
-    import tomllib
-
-    assert tomllib.loads(f"x = {toml(value)}")["x"] == value
-
-
 def test_a_keyframed_strength_makes_a_film_of_one_picture(registry, photo, tmp_path):
     values = {
         "model": "tiny",
@@ -275,4 +279,7 @@ def test_an_image_prompt_is_a_clip_term(drawn, tmp_path):
 
     values = by_words(tmp_path / "made.png")
     shown = [str(tmp_path / "made.png")]
-    assert values == {"terms.clip.image_prompts": shown, "terms.clip.weight": 30}
+    wanted = {"terms.clip.image_prompts": shown, "terms.clip.weight": 30, "terms.clip.use": "clip"}
+    assert values == wanted
+    beside = by_words(tmp_path / "made.png", ["clip"])
+    assert set(beside) == {key.replace(".clip.", ".clip-picture.") for key in wanted}

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import sys
+import warnings
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -56,10 +57,13 @@ def _ffmpeg() -> str:
 
 
 def _plugins() -> str:
+    from artdiff.errors import PluginWarning
     from artdiff.hookspecs import REGISTRATIONS
     from artdiff.registry import create_registry
 
-    registry = create_registry()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PluginWarning)
+        registry = create_registry()
     count = sum(len(registry.entries(k)) for k in REGISTRATIONS if k != "datasets")
     return f"{len(registry.plugins)} offer {count} things: {', '.join(registry.plugins)}"
 

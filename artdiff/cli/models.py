@@ -77,7 +77,13 @@ def show(name: str) -> None:
     metavar="NAME|FILE.toml",
     help="What the weights do not say: a published network's name, or a TOML file.",
 )
-def add_model(source: Path, name: str | None, config: str | None) -> None:
+@click.option(
+    "--codec",
+    type=click.Path(path_type=Path),
+    metavar="FILE_OR_FOLDER",
+    help="Of a denoiser of latents, such as the starter's: the codec that it learned from.",
+)
+def add_model(source: Path, name: str | None, config: str | None, codec: Path | None) -> None:
     """Add a model: guided-diffusion or improved-diffusion weights (.pt), .safetensors, or a folder
     that artdiff train left.
 
@@ -87,7 +93,7 @@ def add_model(source: Path, name: str | None, config: str | None) -> None:
     from artdiff.importers.add import add
     from artdiff.registry import create_registry
 
-    added = add(source, name, config, create_registry().entries("models"))
+    added = add(source, name, config, create_registry().entries("models"), codec)
     card = added.card
     click.echo(f"{card.name}: {card.title}, known {added.known_by}")
     click.echo(str(card.folder))

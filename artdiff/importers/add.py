@@ -16,10 +16,11 @@ from torch import Tensor
 from artdiff.errors import MachineError, ModelError, nearest
 from artdiff.importers.adm import like, named, recognise, shapes_of
 from artdiff.importers.card import TEXTS, card_text
+from artdiff.importers.latent import LATENT, latent_files
 from artdiff.importers.weights import read_weights
 from artdiff.model import ModelCard
 from artdiff.nn.unet_facts import KINDS, NetworkFacts
-from artdiff.train.checkpoint import write_tensors
+from artdiff.train.checkpoint import read_facts, write_tensors
 from artdiff.tune.file import FILE as TUNED
 from artdiff.user_models import models_folder
 
@@ -39,13 +40,20 @@ class Added:
     known_by: str
 
 
-def add(source: Path, name: str | None, config: str | None, taken: Collection[str] = ()) -> Added:
+def add(
+    source: Path,
+    name: str | None,
+    config: str | None,
+    taken: Collection[str] = (),
+    codec: Path | None = None,
+) -> Added:
     """Add a weights file, or a folder that `artdiff train` left, to the user's models.
 
     :param name: what to call it; None: as the file or the folder is called.
     :param config: the name of a published network, or a TOML file with ``kind``, ``size``,
         ``labels``, ``[network]`` and ``[process]``, for what the weights do not say.
     :param taken: names that other models have.
+    :param codec: of a denoiser of latents, the weights of its codec or the folder of its training.
     :raises ModelError: the weights or the config cannot be used; nothing was changed.
     :raises MachineError: the folder cannot be written.
     """
@@ -58,6 +66,13 @@ def add(source: Path, name: str | None, config: str | None, taken: Collection[st
     if source.is_dir() and (source / CARD).is_file():
         return _copy(source, folder, name)
     file = source / WEIGHTS if source.is_dir() else source
+    kind = read_facts(file).get("kind")
+    if kind == LATENT:
+        return _latent(file, folder, name, codec)
+    if codec is not None:
+        raise ModelError(f"--codec: {file} holds no denoiser of latents")
+    if isinstance(kind, str) and kind not in KINDS:
+        raise ModelError(f"{file}: holds a {kind!r}, which draws nothing by itself")
     tensors, said = read_weights(file)
     values, known_by = _values(tensors, said, file, config)
     facts = NetworkFacts.read(values, str(file))
@@ -95,10 +110,7 @@ def _values(
     tensors: Mapping[str, Tensor], said: Mapping[str, Any], file: Path, config: str | None
 ) -> tuple[dict[str, Any], str]:
     """Values as on a published card, and how they were known."""
-    known = said.get("kind")
-    if known is not None and (not isinstance(known, str) or known not in KINDS):
-        raise ModelError(f"{file}: holds a {known!r}, which is no pixel network")
-    if known is not None and config is None:
+    if said.get("kind") is not None and config is None:
         return dict(said), "by what artdiff train wrote into it"
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
     one, kind, sizes = recognise(shapes, file.stem, str(file))
@@ -184,6 +196,19 @@ def _copy(source: Path, folder: Path, name: str) -> Added:
     _place(folder, fill)
     card = replace(ModelCard.read(folder), name=name)
     return Added(card, str(card.facts.get("kind", card.backend)), "by its card")
+
+
+def _latent(file: Path, folder: Path, name: str, codec: Path | None) -> Added:
+    """Add a denoiser of latents with its codec and its words."""
+    files, card = latent_files(file, codec)
+
+    def fill(here: Path) -> None:
+        for part, source in files.items():
+            shutil.copyfile(source, here / part)
+        (here / CARD).write_text(card(name), "utf-8")
+
+    _place(folder, fill)
+    return Added(ModelCard.read(folder), LATENT, "by what artdiff train wrote into it")
 
 
 def _place(folder: Path, fill: Any) -> None:

@@ -25,6 +25,7 @@ PASSING = ("torso", "checkpoint")
 TEXTS = ("title", "description", "licence", "paper", "classifier", "codec")
 """What else may be said of a network, in words."""
 
+UNKNOWN_LICENCE = "unknown: ask who made the weights"
 SMALLEST = 16
 """Pixels on a side of the smallest picture that a preset may ask for."""
 
@@ -57,12 +58,12 @@ def card_text(
         "name": name,
         "backend": BACKENDS[facts.kind],
         "title": title,
-        "licence": values.get("licence", "unknown: ask who made the weights"),
+        "licence": values.get("licence", UNKNOWN_LICENCE),
         "weights": ["model.safetensors"],
         "multiple": facts.network.factor,
         "description": values.get("description", f"{title}. {parameters / 1e6:.1f} M parameters."),
     }
-    tables = {
+    tables: dict[str, Mapping[str, Any]] = {
         "": top,
         "defaults": {"width": size, "height": size, "batch": 1 if size >= 256 else 4},
         "defaults.sampler": {
@@ -72,27 +73,44 @@ def card_text(
             "grid": "linspace",
         },
         "defaults.guidance": {"scale": 1.0},
-        "facts": {
-            "kind": facts.kind,
-            "size": size,
-            **kept,
-            "labels": values.get("labels") or None,
-            "factor": values.get("factor"),
-        },
-        "facts.dataset_options": {},
+        **trained_tables(
+            {
+                "kind": facts.kind,
+                "size": size,
+                **kept,
+                "labels": values.get("labels") or None,
+                "factor": values.get("factor"),
+            },
+            values,
+            where,
+        ),
         "facts.process": asdict(facts.process),
         "facts.network": {k: v for k, v in asdict(facts.network).items() if k not in PASSING},
     }
-    trained = TrainedOn.read(values, where) if "held_out" in values else None
-    if trained is not None:
-        tables["facts"] |= {"dataset": trained.dataset, "held_out": trained.held_out}
-        tables["facts.dataset_options"] = dict(trained.options)
-    if not tables["facts.dataset_options"]:
-        del tables["facts.dataset_options"]
     if facts.kind == "enlarger":  # it knows all levels, and no steps
         del tables["facts.process"]
     if facts.kind != "unet":
         tables = {key: table for key, table in tables.items() if "defaults" not in key}
+    return toml_text(tables)
+
+
+def trained_tables(
+    facts: Mapping[str, Any], said: Mapping[str, Any], where: str
+) -> dict[str, Mapping[str, Any]]:
+    """The table [facts] of a card, with the pictures that weights say they learned from.
+
+    :raises ModelError: a value is wrong; the message begins with `where`.
+    """
+    trained = TrainedOn.read(said, where) if "held_out" in said else None
+    if trained is None:
+        return {"facts": facts}
+    facts = {**facts, "dataset": trained.dataset, "held_out": trained.held_out}
+    options = {"facts.dataset_options": trained.options} if trained.options else {}
+    return {"facts": facts, **options}
+
+
+def toml_text(tables: Mapping[str, Mapping[str, Any]]) -> str:
+    """Tables by their dotted names as TOML, the top one first, under ""; None is left out."""
     return "\n".join(_table(key, table) for key, table in tables.items())
 
 

@@ -23,7 +23,7 @@ from artdiff.timeline import FrameJob, FrameSource
 USUAL_GRID = GridPart().name
 USUAL_GUIDER = GuidancePart().name
 """What a preset has that names none; folders of frames keep no word of it."""
-_PICTURE = ("width", "height", "sampler", "guidance", "tile", "terms", "effects")
+_PICTURE = {"width", "height", "sampler", "guidance", "tile", "terms", "effects"}
 
 
 @dataclass(frozen=True)
@@ -99,15 +99,23 @@ class Plan:
             raise PluginError(
                 f"frame source {self.preset.frames.source!r} gave {got} for frame {index}"
             )
-        return replace(job, made_with=self.made_with)
+        return job
+
+    def noted(self, job: FrameJob) -> FrameJob:
+        """A job of this plan that says what all of them have in common, for its picture's file.
+
+        :raises ModelError: a weight file is missing.
+        """
+        return replace(job, made_with=self._made_with)
 
     @cached_property
-    def made_with(self) -> dict[str, Any]:
-        """The part of the manifest that is about pictures, not about the course of a film."""
-        manifest = self.manifest()
-        preset = {key: manifest["preset"][key] for key in _PICTURE if key in manifest["preset"]}
-        quality = {"quality": level} if (level := self.preset.quality) else {}
-        return {key: manifest[key] for key in ("artdiff", "model")} | quality | preset
+    def _made_with(self) -> dict[str, Any]:
+        """What decides pictures, without the course of a film."""
+        told = {"artdiff", "model", "weak", "order"}
+        kept = {key: value for key, value in self.manifest().items() if key in told}
+        level = self.preset.quality if self.card.fast or self.card.distilled else None
+        quality = {"quality": level} if level else {}
+        return kept | quality | self.preset.model_dump(mode="json", include=_PICTURE)
 
     def manifest(self) -> dict[str, Any]:
         """The JSON-able settings that determine every pixel; a frame folder keeps them."""

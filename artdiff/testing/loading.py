@@ -42,12 +42,15 @@ def find_plugin(plugin: ModuleType | str | Path, registry: Registry) -> ModuleTy
     installed = registry.manager.get_plugin(str(plugin))
     if installed is not None:
         return installed
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    if str(plugin) in points:  # broken, so that the registry has left it out
+        return points[str(plugin)].load()
     try:
         return importlib.import_module(str(plugin))
     except ModuleNotFoundError as error:
         if error.name is None or not f"{plugin}.".startswith(f"{error.name}."):
             raise
-        known = nearest(str(plugin), [point.name for point in entry_points(group=GROUP)])
+        known = nearest(str(plugin), points)
         raise PluginError(
             f"{plugin}: no such file or folder, and no plugin or module of that name is "
             f"installed{known}"

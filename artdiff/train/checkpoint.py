@@ -38,6 +38,16 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
         return whole({name: file.get_tensor(name) for name in file.keys()}), facts
 
 
+def read_facts(path: Path) -> dict:
+    """The facts of a file that `write_tensors` wrote; none of any other file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {}).get("artdiff", "{}"))
+    except (OSError, SafetensorError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
 def section(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """The tensors whose names start with ``name.``, without that."""
     start = f"{name}."

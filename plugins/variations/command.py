@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,7 @@ def command(
     """
     from artdiff import contact_sheet, encode_png, image, load_image, save_bytes, save_picture
 
-    from .settings import by_image, by_subseed, by_words, fitting_note, sized, toml
+    from .settings import by_image, by_subseed, by_words, fitting_note, sized, weights_note
 
     if subseed is not None and how == "noise":
         for hint, given in (("--strength", strength), ("--seed", seed)):
@@ -102,19 +103,19 @@ def command(
         values = by_image(picture, how, strength, seed or 0, number, shows)
         values |= {"subseed": subseed} if subseed is not None else {}
         values |= {"subseed_strength": subseed_strength} if subseed_strength is not None else {}
-    values |= sized(size) | ({"model": model} if model else {})
-    values |= by_words(picture) if shown else {}
-    text = values.pop("prompt", "") if prompt is None else prompt
-    if not isinstance(text, str):
-        values, text = {**values, "prompt": text}, ""
-    given = [
-        f"{key}={toml(value)}" for key, value in values.items() if key != "prompt" or not text
-    ]
-    drawn = image(text, number, settings=[*given, *settings], plugins=plugins)
+    values |= by_words(picture, values.get("terms", ())) if shown else {}
+    said = [f"{key}={value}" for key, value in sized(size).items()]
+    said += [f"model={json.dumps(model)}"] if model else []
+    drawn = image(
+        prompt or "", number, settings=[*said, *settings], values=values, origin=str(picture),
+        plugins=plugins,
+    )  # fmt: skip
     first, made = load_image(picture), []
     for place, (job, result) in enumerate(drawn):
-        if place == 0 and (note := fitting_note(first, result)):
-            click.echo(note, err=True)
+        if place == 0:
+            again = [weights_note(picture, job)] if subseed is not None and how == "noise" else []
+            for note in filter(None, [fitting_note(first, result), *again]):
+                click.echo(note, err=True)
         if grid:
             made.append(result)
             continue

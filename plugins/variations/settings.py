@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from artdiff import FrameError, PresetError, load_image, read_settings
+from artdiff import FrameError, FrameJob, PresetError, load_image, read_settings
 
 How = Literal["noise", "inversion"]
 APART = 0.15
@@ -55,20 +55,18 @@ def by_subseed(
     try:
         prompts, now, start = said["prompts"], dict(said["guidance"]), said["start"]
         mix = [{"text": text, "weight": weight} for text, weight in prompts]
-        between, into = start[2] != 0, "inpainting" in said.get("terms", {})
-        values: dict[str, Any] = {
-            "seed": start[0],
-            "negative": said["negative"],
-            "width": width,
-            "height": height,
-        }
-        made_with = said.get("made_with", {})
+        values: dict[str, Any] = {"seed": start[0], "negative": said["negative"]}
+        made_with, at_last = said.get("made_with", {}), said.get("terms", {})
+        used = {label: term.get("use", label) for label, term in at_last.items()}
+        used |= {k: term.get("use", k) for k, term in made_with.get("terms", {}).items()}
+        between, into = start[2] != 0, "inpainting" in used.values()
         if made_with and model in (None, made_with["model"]["name"]):
-            terms = {k: v | said["terms"][k] for k, v in made_with["terms"].items()}
-            rest = {k: v for k, v in made_with.items() if k != "artdiff"}
-            rest |= {"model": made_with["model"]["name"], "terms": terms}
-            values |= rest | {"guidance": made_with["guidance"] | now}
+            values |= _drawn_with(made_with)
+            values["guidance"] |= now
+            for label, term in values["terms"].items():
+                term |= at_last[label]
         else:
+            values |= {"width": width, "height": height}
             values["guidance"] = {key: now[key] for key in ("scale", "rescale")}
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         raise FrameError(
@@ -88,6 +86,24 @@ def by_subseed(
     }
 
 
+def _drawn_with(made_with: Mapping[str, Any]) -> dict[str, Any]:
+    """What a picture says of model, sampler and so on, as values of a preset."""
+    values = {k: v for k, v in made_with.items() if k not in ("artdiff", "model", "weak", "order")}
+    values["model"] = made_with["model"]["name"]
+    for table in ("terms", "effects"):
+        order = made_with.get("order", {}).get(table, values[table])
+        values[table] = {label: dict(values[table][label]) for label in order}
+    return values
+
+
+def weights_note(picture: Path, job: FrameJob) -> str:
+    """That a picture was drawn by other weights than are there now; "" if it was not."""
+    then, now = read_settings(picture).get("made_with", {}).get("model"), job.made_with["model"]
+    if not then or then["name"] != now["name"] or then["weights"] == now["weights"]:
+        return ""
+    return f"Note: {picture} was drawn by other weights of model {now['name']!r}"
+
+
 def fitting_note(picture: np.ndarray, drawn: np.ndarray) -> str:
     """What happens to a picture uint8 (H, W, 3) of another size than is drawn; "" if nothing."""
     (height, width), (tall, wide) = picture.shape[:2], drawn.shape[:2]
@@ -97,9 +113,14 @@ def fitting_note(picture: np.ndarray, drawn: np.ndarray) -> str:
     return f"Note: the picture, {width}x{height}, is scaled{cut} to {wide}x{tall}"
 
 
-def by_words(picture: Path) -> dict[str, Any]:
-    """Values that guide towards what a picture shows as well, by the term `clip`."""
-    return {"terms.clip.image_prompts": [str(picture.absolute())], "terms.clip.weight": 30.0}
+def by_words(picture: Path, taken: Iterable[str] = ()) -> dict[str, Any]:
+    """Values that guide towards what a picture shows as well, by the term `clip`.
+
+    :param taken: labels of terms that are there already.
+    """
+    label = "clip-picture" if "clip" in taken else "clip"
+    shown = {"use": "clip", "image_prompts": [str(picture.absolute())], "weight": 30.0}
+    return {f"terms.{label}.{key}": value for key, value in shown.items()}
 
 
 def sized(size: str | None) -> dict[str, Any]:
@@ -113,13 +134,3 @@ def sized(size: str | None) -> dict[str, Any]:
     if not (width.isdigit() and height.isdigit()):
         raise PresetError(f"--size {size}: write WIDTHxHEIGHT, such as 256x256")
     return {"width": int(width), "height": int(height)}
-
-
-def toml(value: Any) -> str:
-    """A text, a number, or lists and tables of these, in TOML; what is None is left out."""
-    if isinstance(value, dict):
-        said = {json.dumps(key): toml(part) for key, part in value.items() if part is not None}
-        return f"{{ {', '.join(f'{key} = {part}' for key, part in said.items())} }}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(toml, value))}]"
-    return json.dumps(value, ensure_ascii=False)
