@@ -614,7 +614,7 @@ def test_a_denoiser_is_added_with_its_codec_and_draws(codec_run, denoiser_run):
     card = ModelCard.read(models_folder() / "mine")
     assert card.backend == "latent-transformer" and card.defaults["width"] == 32
     assert set(card.weights) == {"codec.safetensors", "denoiser.safetensors", "vocabulary.txt"}
-    assert TrainedOn.read(card.facts, "card") == TrainedOn("shapes", {"size": 32}, 4)
+    assert TrainedOn.read(card.facts, "card") == TrainedOn("shapes", {"size": 32}, 16)
     ((job, picture),) = image("a red disc", settings={"model": "mine", "sampler.steps": 2})
     assert picture.shape == (32, 32, 3) and job.record()["made_with"]["model"]["name"] == "mine"
 

@@ -71,7 +71,7 @@ def add(
         return _latent(file, folder, name, codec)
     if codec is not None:
         raise ModelError(f"--codec: {file} holds no denoiser of latents")
-    if isinstance(kind, str) and kind not in KINDS:
+    if kind is not None and (not isinstance(kind, str) or kind not in KINDS):
         raise ModelError(f"{file}: holds a {kind!r}, which draws nothing by itself")
     tensors, said = read_weights(file)
     values, known_by = _values(tensors, said, file, config)
