@@ -345,7 +345,7 @@ def estimate(work: Work, registry: Registry, measure: bool = True) -> Estimate:
         from artdiff.noise import Flow
 
         schedule = Flow()
-    sampler = JudgedSampler(plan.sampler, plan.sampler.build())
+    sampler: Any = JudgedSampler(plan.sampler, plan.sampler.build())
     init = plan.job(0).init
     start = init.strength if init else 1.0
     seen = asked(sampler, levels_of(plan, schedule, start)) if start else []

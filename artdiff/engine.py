@@ -105,7 +105,7 @@ class Engine:
         noise = Noise([job.seed for job in jobs])
         size = (preset.height // codec.factor, preset.width // codec.factor)
         like = torch.empty(len(jobs), codec.channels, *size)
-        sampler = JudgedSampler(self.plan.sampler, self.plan.sampler.build())
+        sampler: Any = JudgedSampler(self.plan.sampler, self.plan.sampler.build())
         with at_frames(jobs) as walk:
             levels, x = self._begin(jobs, like)
             cond = self.conditioning([job.prompts for job in jobs])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from artdiff.denoise import bind
 from artdiff.errors import PresetError
-from artdiff.grid import levels
+from artdiff.grid import Grid, levels
 from artdiff.guidance.setup import Setup
 from artdiff.guidance.verdicts import JudgedGrid, expect_levels
 from artdiff.inversion import invert
@@ -53,7 +54,7 @@ def levels_of(plan: Plan, schedule: Schedule, start: float = 1.0) -> list[Level]
         own = plan.sampler.build().levels(schedule)
         expect_levels(plan.sampler, own)
         return own
-    part, grid = plan.preset.sampler, JudgedGrid(plan.grid, plan.grid.build())
+    part, grid = plan.preset.sampler, cast(Grid, JudgedGrid(plan.grid, plan.grid.build()))
     try:
         steps = math.ceil(part.steps * start - 1e-9)
         return levels(schedule, max(1, steps), shift=part.shift, start=start, grid=grid)

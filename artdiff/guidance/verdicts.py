@@ -110,7 +110,7 @@ class JudgedSampler:
         :raises PluginError: it did not return two samples like x, and a state.
         """
         made = self.sampler.step(denoise, x, *rest)
-        parts = made if isinstance(made, tuple | list) else (made,)
+        parts: Any = made if isinstance(made, tuple | list) else (made,)
         fits = [isinstance(part, Tensor) and part.shape == x.shape for part in parts[:2]]
         if len(parts) != 3 or not all(fits):
             returned = ", ".join(map(_shape, parts))
@@ -118,7 +118,7 @@ class JudgedSampler:
                 f"{_named('sampler', self.chosen)} returned ({returned}) from step, not "
                 f"(x, x0, state) with samples {tuple(x.shape)}"
             )
-        return made
+        return parts[0], parts[1], parts[2]
 
 
 @dataclass(frozen=True)
