@@ -8,8 +8,10 @@ import pytest
 
 import artdiff
 import artdiff.registry as registry_module
+from artdiff.cli import doctor
 from artdiff.errors import PluginError, PluginWarning
 from artdiff.registry import BUILTINS, Selection, create_registry
+from artdiff.testing import check_plugin, loading
 
 HEAD = """import artdiff
 from pydantic import BaseModel
@@ -163,7 +165,21 @@ def test_a_broken_plugin_that_is_only_installed_is_left_out(monkeypatch, tmp_pat
     assert "broken" not in made.plugins and "still" in made.plugins
     assert made.entries("guidance") and not made.manager.hook.on_frame.get_hookimpls()
     assert said in failure(names=("broken",))
+    with pytest.raises(PluginWarning, match=said):
+        doctor._plugins()
     sys.modules.pop("broken_thing", None)
+
+
+def test_a_broken_plugin_is_checked_by_its_name(monkeypatch, tmp_path):
+    (tmp_path / "broken_thing.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    points = [*entry_points(group="artdiff"), EntryPoint("broken", "broken_thing", "artdiff")]
+    for module in (registry_module, loading):
+        monkeypatch.setattr(module, "entry_points", lambda group: points)
+    monkeypatch.delenv("ARTDIFF_PLUGINS", raising=False)
+    with pytest.warns(PluginWarning):
+        (finding,) = check_plugin("broken")
+    assert finding.check == "loads" and "division by zero" in finding.wrong
 
 
 def test_two_registries_are_independent(plugin):
