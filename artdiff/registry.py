@@ -269,7 +269,7 @@ def _register(manager: pluggy.PluginManager, name: str, load: Callable[[], Any])
         manager.register(plugin, name)
         check_hooks(manager, plugin)
     except Exception as error:
-        if manager.is_registered(plugin):
+        if manager.get_plugin(name) is plugin:  # it may be there under another name, and stays
             manager.unregister(plugin)
         raise _Unusable(_fitting(name, error)) from error
 

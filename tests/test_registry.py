@@ -170,6 +170,16 @@ def test_a_broken_plugin_that_is_only_installed_is_left_out(monkeypatch, tmp_pat
     sys.modules.pop("broken_thing", None)
 
 
+def test_a_module_that_is_installed_under_two_names_is_loaded_once(monkeypatch):
+    own = entry_points(group="artdiff")
+    points = [*own, *(EntryPoint(name, "json", "artdiff") for name in ("fog", "mist"))]
+    monkeypatch.setattr(registry_module, "entry_points", lambda group: points)
+    monkeypatch.delenv("ARTDIFF_PLUGINS", raising=False)
+    with pytest.warns(PluginWarning, match="'mist'.*; it is left out"):
+        made = create_registry()
+    assert {"fog", "mist"} & set(made.plugins) == {"fog"}
+
+
 def test_a_broken_plugin_is_checked_by_its_name(monkeypatch, tmp_path):
     (tmp_path / "broken_thing.py").write_text("1 / 0")
     monkeypatch.syspath_prepend(tmp_path)
